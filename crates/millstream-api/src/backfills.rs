@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::figures::Cost;
+
 /// What is to be filled.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -44,6 +46,9 @@ pub struct BackfillPlan {
     pub rows: Option<u64>,
     /// About how long it takes, in milliseconds; none before any partition was built.
     pub takes_ms: Option<u64>,
+    /// About what it costs, by what the table's last steps used for each row; none where the project names no prices, or where no
+    /// step was measured yet.
+    pub cost: Option<Cost>,
 }
 
 /// A backfill on record.

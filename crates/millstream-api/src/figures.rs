@@ -58,8 +58,8 @@ pub struct Cost {
     pub cpu: f64,
     pub read: f64,
     pub calls: f64,
-    /// What storing the bytes that were written costs each month; not a part of the total.
-    pub stored_month: f64,
+    /// What storing the bytes that were written costs each month; not a part of the total. Null where these are not known.
+    pub stored_month: Option<f64>,
 }
 
 /// How a run differs from an earlier one.
@@ -67,6 +67,15 @@ pub struct Cost {
 pub struct RunDiff {
     pub before: String,
     pub after: String,
+    pub command: Pair<String>,
+    /// As in the runs themselves; `under_way` of one that goes on.
+    pub outcome: Pair<String>,
+    /// How long each run took; null of one that goes on.
+    pub elapsed_ms: Pair<Option<u64>>,
+    /// The processor time of all steps whose own is known.
+    pub cpu_seconds: Pair<Option<f64>>,
+    /// What all steps cost together.
+    pub cost: Pair<Option<f64>>,
     /// Steps of the later run alone.
     pub added: Vec<String>,
     /// Steps of the earlier run alone.
@@ -80,7 +89,16 @@ pub struct RunDiff {
 pub struct StepDiff {
     pub asset: String,
     pub outcome: Pair<String>,
+    /// Why the step ran, in words.
+    pub reason: Pair<String>,
+    /// Why it failed or was halted, or which asset it was skipped for.
+    pub message: Pair<Option<String>>,
     pub elapsed_ms: Pair<u64>,
+    pub cpu_seconds: Pair<Option<f64>>,
+    pub bytes_read: Pair<Option<u64>>,
+    pub bytes_written: Pair<Option<u64>>,
+    /// The rows that were read, where these can be counted.
+    pub rows_read: Pair<Option<u64>>,
     pub rows_written: Pair<u64>,
     pub rows_rejected: Pair<u64>,
     pub version: Pair<Option<i64>>,

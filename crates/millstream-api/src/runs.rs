@@ -241,6 +241,19 @@ pub struct RunDetail {
     /// The versions that readers took once the run was over, by asset; absent when it published none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub set: Option<BTreeMap<String, i64>>,
+    /// What the steps noted and logged, by asset and in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<LogLine>,
+}
+
+/// A line of the log of a step.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct LogLine {
+    pub asset: String,
+    pub at: String,
+    /// `trace`, `debug`, `info`, `warn`, `error`.
+    pub level: &'static str,
+    pub message: String,
 }
 
 /// A step of a run.

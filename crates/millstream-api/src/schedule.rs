@@ -6,12 +6,41 @@ use utoipa::ToSchema;
 /// What comes next, and what was decided last.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ScheduleAnswer {
-    /// Whether this server runs the project by its triggers. One server of a project does; another waits to take its place.
+    /// Whether this server decides what runs by its triggers. One server of a project does; another waits to take its place.
     pub is_active: bool,
+    /// The servers that run the steps, where several share the state store. Absent where this server runs each of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub workers: Vec<StepWorker>,
+    /// The assets whose steps are due and wait for a server that has room for them, and the present definition.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub offered: Vec<String>,
     /// The next instants at which an asset is due or its source is listed, in order of time.
     pub next: Vec<NextTick>,
     /// The newest decisions first.
     pub decisions: Vec<ScheduleDecision>,
+}
+
+/// A server that runs steps.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct StepWorker {
+    pub pid: u32,
+    /// The name of its machine.
+    pub host: Option<String>,
+    /// RFC 3339.
+    pub since: String,
+    /// So many steps it runs at once at most.
+    pub places: u64,
+    pub running: Vec<WorkerStep>,
+}
+
+/// A step that a server runs.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct WorkerStep {
+    pub asset: String,
+    /// When the server took it, RFC 3339.
+    pub since: String,
+    /// From 1; the second follows on one whose server has died.
+    pub attempt: u32,
 }
 
 /// An instant at which an asset will be due, if nothing else happens before.

@@ -144,3 +144,11 @@ pub fn shorten(text: &str, width: usize) -> String {
     }
     short
 }
+
+/// An amount in millionths of the currency, with four digits or more: `0.0123 EUR`.
+pub(crate) fn money(millionths: u64, currency: &str) -> String {
+    let (whole, part) = (millionths / 1_000_000, millionths % 1_000_000);
+    let digits = format!("{part:06}");
+    let digits = if part > 0 && part < 100 { digits.as_str() } else { digits.get(..4).unwrap_or(&digits) };
+    format!("{}.{digits} {currency}", thousands(whole))
+}

@@ -1,11 +1,18 @@
 //! Log lines on standard error: coloured on a terminal, plain in a file, and with the journal's own priorities instead
-//! of a time under systemd. Credentials are covered, whoever wrote the line.
+//! of a time under systemd. Credentials are covered, whoever wrote the line. Lines from within a step go to the log of the step too.
+
+mod step_lines;
 
 use std::io::{self, IsTerminal, Write};
 
 use millstream_project::cover;
 use tracing::{Level, Metadata};
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    fmt::{self, MakeWriter},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use crate::settings::variable;
 
@@ -19,29 +26,29 @@ pub(crate) enum Format {
 /// The variable by which systemd says that it keeps what a service writes.
 const JOURNAL_VARIABLE: &str = "JOURNAL_STREAM";
 
-/// Sends what `filter` lets through to standard error. A second call in one process (a test) keeps the first.
+/// Sends what `filter` lets through to standard error, and the lines of steps to their logs. A second call in one process (a test)
+/// keeps the first.
 pub(crate) fn start(filter: &str, format: Format) {
+    let filter = EnvFilter::new(filter);
+    let steps = step_lines::StepLines.with_filter(EnvFilter::new(step_lines::KEPT));
+    let all = tracing_subscriber::registry().with(steps);
     if format == Format::Json {
-        let lines = tracing_subscriber::fmt()
+        let lines = fmt::layer()
             .json()
             .flatten_event(true)
             .with_current_span(false)
-            .with_env_filter(EnvFilter::new(filter))
             .with_writer(Lines { is_journal: false });
-        let _ = lines.try_init();
+        let _ = all.with(lines.with_filter(filter)).try_init();
         return;
     }
     let stderr = io::stderr();
     let is_journal = !stderr.is_terminal() && variable(JOURNAL_VARIABLE).is_some();
     let colour = anstream::AutoStream::choice(&stderr) != anstream::ColorChoice::Never;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
-        .with_writer(Lines { is_journal })
-        .with_ansi(colour);
+    let lines = fmt::layer().with_writer(Lines { is_journal }).with_ansi(colour);
     // The journal itself has a time and a level for each line.
     let _ = match is_journal {
-        true => lines.without_time().with_level(false).try_init(),
-        false => lines.try_init(),
+        true => all.with(lines.without_time().with_level(false).with_filter(filter)).try_init(),
+        false => all.with(lines.with_filter(filter)).try_init(),
     };
 }
 

@@ -1,10 +1,34 @@
 //! Runs as commands name them.
 
-use millstream_engine::{Engine, ReadSet};
-use millstream_state::{RunOutcome, RunRecord};
-use millstream_types::RunId;
+use std::collections::BTreeMap;
+
+use millstream_engine::{Engine, EngineError, ReadSet};
+use millstream_state::{RunOutcome, RunRecord, StepLogLine, StepRecord};
+use millstream_types::{AssetId, AssetVersion, RunId};
 
 use crate::CliError;
+
+/// The lines of the logs of a run's steps that are shown at most.
+const LINES_MAX: usize = 2_000;
+
+/// A run with everything that is recorded of it.
+#[derive(Debug)]
+pub(crate) struct RunInFull {
+    pub(crate) run: RunRecord,
+    pub(crate) steps: Vec<StepRecord>,
+    /// The versions that it published; `None` when it published none.
+    pub(crate) set: Option<BTreeMap<AssetId, AssetVersion>>,
+    /// What its steps noted and logged, by asset and in their order.
+    pub(crate) log: Vec<StepLogLine>,
+}
+
+/// Everything that is recorded of a run.
+pub(crate) async fn in_full(engine: &Engine, run: RunRecord) -> Result<RunInFull, EngineError> {
+    let steps = engine.steps(&run.run).await?;
+    let set = engine.versions_of(&run.run).await?;
+    let log = engine.step_log(&run.run, LINES_MAX).await?;
+    Ok(RunInFull { run, steps, set, log })
+}
 
 /// The record of the run with this id, or of the one whose id begins so.
 pub(crate) async fn named(engine: &Engine, run: &str) -> Result<RunRecord, CliError> {

@@ -78,7 +78,7 @@ pub(crate) enum Committed {
 pub(crate) struct BuiltPartitions {
     /// The partitions whose rows were replaced.
     pub built: String,
-    /// The partitions that were still to be built after it.
+    /// The partitions that were still to be built after it; the later commits of a step name only those that they left out.
     pub open: String,
     /// Whether the commit replaced every row of the table, so that no other partition has rows.
     pub whole: bool,
@@ -88,7 +88,7 @@ pub(crate) struct BuiltPartitions {
     /// The backfill that the commit belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backfill: Option<String>,
-    /// The values of the partitions in `built` by their numbers, of a table that is parted by value.
+    /// The values of the partitions in `built` and `open` by their numbers, of a table that is parted by value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<i64, String>,
 }

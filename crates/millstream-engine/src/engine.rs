@@ -15,7 +15,7 @@ use millstream_lake::Snapshot;
 use millstream_plan::{AssetFacts, PlanError, Reason, RunPlan, Selection};
 use millstream_project::{SourceSpec, StepsSpec};
 use millstream_sql::{SessionOptions, SqlSession, incremental::Strategy};
-use millstream_state::RunStart;
+use millstream_state::{LogLevel, RunStart};
 use millstream_types::{AssetId, RunId, TableName, TimestampMicros};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,7 @@ use crate::{
     process::{Process, same_stores},
     resolver::LakeResolver,
     run::{ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, execute},
+    step_log::{RunLogs, log_line},
     telemetry::ToldRun,
 };
 
@@ -108,7 +109,9 @@ impl StepContext {
     }
 
     pub(crate) fn note(&self, note: impl Into<String>) {
-        self.events.publish(Event::StepNote { asset: self.asset.clone(), note: note.into() });
+        let note = note.into();
+        log_line(self.run.as_str(), self.asset.as_str(), LogLevel::Info, &note);
+        self.events.publish(Event::StepNote { asset: self.asset.clone(), note });
     }
 
     pub(crate) fn check_cancelled(&self) -> Result<(), EngineError> {
@@ -311,6 +314,7 @@ impl Engine {
             events: events.clone(),
             cancel: cancel.clone(),
             measures: Measures::new(began),
+            logs: RunLogs::new(run.clone(), world.state.clone(), world.options.clock.clone()),
             features: OnceCell::new(),
         };
         let span = tracing::error_span!("run", run = %run);

@@ -133,8 +133,8 @@ pub enum EngineError {
         #[source]
         source: ScheduleError,
     },
-    #[error("`{table}` does not account for all of its rows: {}", unaccounted(receipt))]
-    Receipt { table: TableName, receipt: Receipt },
+    #[error("`{asset}` does not account for all of its rows: {}", unaccounted(receipt))]
+    Receipt { asset: AssetId, receipt: Receipt },
     #[error("a receiver outside cannot be told")]
     Telemetry {
         #[source]
@@ -349,6 +349,12 @@ impl EngineError {
         }
     }
 
+    /// The error with all that caused it, in one line and without credentials.
+    #[must_use]
+    pub fn told(&self) -> String {
+        told(self)
+    }
+
     /// Whether the same step may succeed later: `None` when it cannot, otherwise the wait that the other side asked for, if any.
     #[must_use]
     pub fn retry(&self) -> Option<Option<Duration>> {
@@ -380,9 +386,17 @@ fn span_of(time: Duration) -> Span {
 /// The error with all that caused it, in one line.
 pub(crate) fn told(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
+    let mut before = text.clone();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        let said = error.to_string();
+        // SQLite's deepest cause has the error's number and repeats the message before it.
+        let is_repeated =
+            before.ends_with(&said) || (said.starts_with("Error code ") && said.ends_with(&before));
+        if !is_repeated {
+            text = format!("{text}: {said}");
+            before = said;
+        }
         cause = error.source();
     }
     cover(&text).text.into_owned()

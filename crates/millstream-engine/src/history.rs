@@ -1,7 +1,7 @@
 //! The runs that the state store remembers.
 
 use futures::future::BoxFuture;
-use millstream_state::{RunFilter, RunRecord, StepRecord};
+use millstream_state::{RunFilter, RunRecord, StepLogLine, StepRecord};
 use millstream_types::RunId;
 
 use crate::{Engine, EngineError};
@@ -31,5 +31,14 @@ impl Engine {
     /// The steps of a run, in the order in which they ended.
     pub fn steps<'a>(&'a self, run: &'a RunId) -> BoxFuture<'a, Result<Vec<StepRecord>, EngineError>> {
         Box::pin(async move { Ok(self.world().state.steps(run).await?) })
+    }
+
+    /// What the steps of a run noted and logged, by asset and in their order: at most `limit` lines.
+    pub fn step_log<'a>(
+        &'a self,
+        run: &'a RunId,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<StepLogLine>, EngineError>> {
+        Box::pin(async move { Ok(self.world().state.step_log(run, None, limit).await?) })
     }
 }

@@ -18,7 +18,7 @@ use millstream_types::{AssetId, TimestampMicros};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Clock, EngineError, Event, Publisher, engine::World, housekeeping};
+use crate::{Clock, EngineError, Event, Publisher, engine::World, error::told, housekeeping};
 
 /// How long a lease lasts when it is not prolonged. A holder that is cut off from the state store for so long loses its lease,
 /// and a holder that ended on another machine keeps others away for so long. The time is longer than the wait for a server of
@@ -39,6 +39,9 @@ const HOUSEKEEPING_MAX: Duration = LENGTH.saturating_add(Duration::from_secs(30)
 /// The shortest and the longest time after which a command that waits for a lease asks again.
 const LOOK_MIN: Duration = Duration::from_millis(20);
 const LOOK_MAX: Duration = Duration::from_millis(500);
+
+/// How long a request for a lease that is not wanted any more is waited for.
+const TAKING_MAX: Duration = Duration::from_secs(2);
 
 /// A lease that is held and prolonged. After it was dropped without [`Lease::end`], others on this machine can take its
 /// assets at once, and others elsewhere once its time is over.
@@ -79,6 +82,19 @@ impl World {
         events: &Publisher,
         cancel: &CancellationToken,
     ) -> Result<Arc<Lease>, EngineError> {
+        self.lease_while(command, assets, wait, events, cancel, cancel).await
+    }
+
+    /// As [`Self::lease`], and waits no longer when it is not `wanted` any more. The work under the lease ends with `cancel`.
+    pub(crate) async fn lease_while(
+        &self,
+        command: &str,
+        assets: &[AssetId],
+        wait: Duration,
+        events: &Publisher,
+        wanted: &CancellationToken,
+        cancel: &CancellationToken,
+    ) -> Result<Arc<Lease>, EngineError> {
         let clock = self.options.clock.clone();
         let mark = Mark::make(&self.state_dir, &uuid::Uuid::now_v7().to_string());
         let holder = Holder::this_process(command, clock.now());
@@ -87,12 +103,12 @@ impl World {
             Err(_) => holder,
         };
         let mark = mark.map(|mark| Unleased(Some(mark)));
-        let (token, renewed) = tokio::select! {
-            taken = self.take(assets, &holder, wait, events) => taken?,
-            () = cancel.cancelled() => return Err(EngineError::Cancelled),
-        };
+        let (token, renewed) = self.take(assets, &holder, wait, events, wanted).await?;
         if let Err(error) = &mark {
-            tracing::warn!(%error, "should this process be killed, others wait until its lease is over");
+            tracing::warn!(
+                error = told(&error),
+                "should this process be killed, others wait until its lease is over"
+            );
         }
         let renewed = Arc::new(Mutex::new(renewed));
         let (cancel, is_lost) = (cancel.child_token(), Arc::new(AtomicBool::new(false)));
@@ -123,13 +139,27 @@ impl World {
         holder: &Holder,
         wait: Duration,
         events: &Publisher,
+        wanted: &CancellationToken,
     ) -> Result<(LeaseToken, Renewed), EngineError> {
         let asked = Instant::now();
         let (mut looks, mut is_told) = (looks().build(), false);
         loop {
             let begun = Renewed::now(self.options.clock.as_ref());
             let request = LeaseRequest { assets, holder, now: begun.wall, length: LENGTH };
-            match self.state.take_lease(&request).await {
+            let mut taking = self.state.take_lease(&request);
+            let taken = tokio::select! {
+                taken = &mut taking => taken,
+                () = wanted.cancelled() => {
+                    // What is under way may be done, and a lease of which nobody knows keeps others away until its time is over.
+                    if let Ok(Ok(token)) = tokio::time::timeout(TAKING_MAX, taking).await
+                        && let Err(error) = self.state.end_lease(token).await
+                    {
+                        tracing::warn!(%error, "a lease was not given back; it ends by itself");
+                    }
+                    return Err(EngineError::Cancelled);
+                }
+            };
+            match taken {
                 Ok(token) => return Ok((token, begun)),
                 Err(refused @ StateError::Locked { .. }) => {
                     let wait = if is_housekeeping(&refused) { wait.max(HOUSEKEEPING_MAX) } else { wait };
@@ -140,7 +170,10 @@ impl World {
                     if !std::mem::replace(&mut is_told, true) {
                         events.publish(Event::Waiting { because: refused.to_string() });
                     }
-                    tokio::time::sleep(looks.next().unwrap_or(LOOK_MAX).min(left)).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(looks.next().unwrap_or(LOOK_MAX).min(left)) => {}
+                        () = wanted.cancelled() => return Err(EngineError::Cancelled),
+                    }
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -179,7 +212,9 @@ impl Lease {
         self.beat.abort();
         match self.state.end_lease(self.token).await {
             Ok(()) => self.mark.iter().for_each(Unleased::remove),
-            Err(error) => tracing::warn!(%error, "a lease was not given back; it ends by itself"),
+            Err(error) => {
+                tracing::warn!(error = told(&error), "a lease was not given back; it ends by itself")
+            }
         }
     }
 }
@@ -234,7 +269,9 @@ impl Beat {
                     self.is_lost.store(true, Ordering::Relaxed);
                     return self.cancel.cancel();
                 }
-                Ok(Err(error)) => tracing::warn!(%error, "the end of a lease was not moved on; trying again"),
+                Ok(Err(error)) => {
+                    tracing::warn!(error = told(&error), "the end of a lease was not moved on; trying again")
+                }
                 Err(_) => tracing::warn!("the state store does not answer; trying again"),
             }
         }

@@ -18,6 +18,7 @@ use crate::{
     EngineError, EngineOptions, EventBus, Stores,
     failure::Circuits,
     features::OnlineAccess,
+    reload::FailedReloadLease,
     spill::{self, Spill},
     stores::SharedOnline,
 };
@@ -33,9 +34,12 @@ pub(crate) struct Process {
     pub options: EngineOptions,
     /// What is known of the places that steps ask.
     pub circuits: Circuits,
+    pub failed_reload: FailedReloadLease,
     pub state_dir: PathBuf,
     /// Held by work on many rows whose memory the query engine does not count, so that one is at it at a time.
     beside_queries: Arc<Semaphore>,
+    /// Held by whoever changes the table of served values, which is under no lease.
+    pub served: tokio::sync::Mutex<()>,
     /// Where rows go that do not fit into memory.
     spill: Spill,
 }
@@ -57,7 +61,9 @@ impl Process {
             events: EventBus::default(),
             options,
             circuits: Circuits::default(),
+            failed_reload: FailedReloadLease::default(),
             beside_queries: Arc::new(Semaphore::new(1)),
+            served: tokio::sync::Mutex::default(),
             spill: Spill::open(&state_dir),
             state_dir,
         }

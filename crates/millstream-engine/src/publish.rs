@@ -19,12 +19,12 @@ use crate::{
     audit::Audit,
     commit_info::{BUILD_TXN, CommitInfo, OUTDATED_TXN, OutdatedRows, REJECTED_TXN},
     engine::StepContext,
-    rejudge,
+    receipt, rejudge,
     run::StepResult,
     superseded::Superseded,
 };
 
-pub(crate) use change::{Append, append};
+pub(crate) use change::{Append, append, replace_files};
 pub(crate) use outdated::{any_superseded, drop_unreached, finish_outdated, has_unreached, is_outdated};
 pub(crate) use rejected::may_hold;
 pub(crate) use reprocessed::{replace_rejected, take_in, taken};
@@ -123,8 +123,10 @@ pub(crate) async fn publish(mut candidate: Candidate<'_>) -> Result<StepResult, 
     let context = candidate.context;
     let world = &context.world;
     let receipt = candidate.receipt;
-    if !receipt.holds() {
-        return Err(EngineError::Receipt { table: candidate.table.clone(), receipt });
+    if let Err(error) = receipt::check(&candidate.table.asset_id(), receipt) {
+        world.lake.discard(candidate.add).await;
+        world.lake.discard(candidate.rejected.files).await;
+        return Err(error);
     }
     let audited = candidate.audit().judge().await?;
     let (mut stop, mut checks) = (audited.stop.map(StepOutcome::from), audited.checks);

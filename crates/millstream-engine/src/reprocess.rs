@@ -21,6 +21,7 @@ use millstream_lake::{At, LakeTable, Snapshot, StagedFile};
 use millstream_plan::{AssetStatus, PlannedStep, Reason, Recorded, RunPlan};
 use millstream_project::{LandingMode, SourceSpec};
 use millstream_quality::{Contract, ContractColumn, ContractOptions, Sources, Tally, restore};
+use millstream_state::Receipt;
 use millstream_types::{AssetVersion, TableName, TimestampMicros};
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +38,7 @@ use crate::{
     event::RunReport,
     judge::Judge,
     publish::{EPOCH, finish_outdated, take_in},
+    receipt,
     reconcile::{Scope, reconcile},
     run::StepResult,
     stored::{self, relations},
@@ -129,6 +131,7 @@ impl StepExecutor for Reprocessor {
 }
 
 async fn reprocess(context: &StepContext, source: &SourceSpec) -> Result<StepResult, EngineError> {
+    millstream_usage::counts_bytes();
     let world = &context.world;
     let table = source.table();
     if source.landing == LandingMode::Merge {
@@ -311,6 +314,17 @@ impl<'a> Reprocessing<'a> {
         let add = rows.finish().await?;
         let (still, tally) = judge.finish().await?;
         judged.tally = tally;
+        // Each row that was rejected enters the table or stays.
+        let receipt = Receipt {
+            rows_out: receipt::rows_of(&add),
+            rows_rejected: receipt::rows_of(&still),
+            ..receipt::of_each_row(rejected.rows())
+        };
+        if let Err(error) = receipt::check(&bronze.table().asset_id(), receipt) {
+            lake.discard(add).await;
+            lake.discard(still).await;
+            return Err(error);
+        }
         if judged.accepted == 0 {
             lake.discard(still).await;
             return judged.unchanged(bronze).await;
@@ -319,12 +333,13 @@ impl<'a> Reprocessing<'a> {
         let Some(stop) = audited.stop else {
             let info = (judged.info(rejected)?, judged.now);
             let version = take_in(judged.context, (bronze, rejected), add, still, info).await?;
-            return judged.built(bronze, AssetVersion::numbered(version), audited.checks).await;
+            let built = judged.built(bronze, AssetVersion::numbered(version), audited.checks).await?;
+            return Ok(StepResult { receipt: Some(receipt), ..built });
         };
         lake.discard(add).await;
         lake.discard(still).await;
         let result = StepResult::without_rows(stop.into(), Some(version_of(bronze)));
-        Ok(StepResult { checks: audited.checks, ..result })
+        Ok(StepResult { checks: audited.checks, receipt: Some(receipt), ..result })
     }
 }
 

@@ -139,7 +139,7 @@ impl Engine {
                     lease: leases.remove(&facts.id),
                 });
             }
-            let failed_reload = world.state.failed_reload().await?;
+            let failed_reload = world.state.failed_reload(now).await?;
             let housekeeping = self.housekeeping().await?;
             let mut held = self.connections().await?;
             held.retain(|connection| connection.since.is_some());
@@ -147,14 +147,6 @@ impl Engine {
             let repairs = world.state.open_repairs().await?;
             Ok(Status { now, last_run, housekeeping, failed_reload, held, aside, repairs, assets })
         })
-    }
-
-    /// Records for [`Self::status`] how a server failed to load the project again, or that nothing is wrong any more.
-    pub fn record_reload<'a>(
-        &'a self,
-        failed: Option<&'a FailedReload>,
-    ) -> BoxFuture<'a, Result<(), EngineError>> {
-        Box::pin(async move { Ok(self.world().state.record_reload(failed).await?) })
     }
 
     /// The first check on the age of the asset's rows that does not hold at this moment.

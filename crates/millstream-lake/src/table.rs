@@ -26,6 +26,7 @@ use object_store::{ObjectMeta, path::Path as ObjectPath};
 
 use crate::{
     Lake,
+    counted::ScanCount,
     file::DataFile,
     stats::{Bounds, FileBounds},
 };
@@ -37,6 +38,8 @@ pub struct LakeTable {
     schema: SchemaRef,
     files: Vec<(DataFile, ObjectPath)>,
     store: ObjectStoreUrl,
+    /// Where the rows of each scan are told, if they are counted.
+    count: Option<ScanCount>,
 }
 
 impl LakeTable {
@@ -48,12 +51,32 @@ impl LakeTable {
         schema: SchemaRef,
         files: Vec<DataFile>,
     ) -> crate::error::Result<Arc<dyn TableProvider>> {
+        Self::located(lake, schema, files, None)
+    }
+
+    /// The same provider over `files`, whose scans tell their rows to `count`. Such a scan reads all rows of each file that
+    /// the log's statistics do not exclude, at least in the columns of its filters, whatever the file's own statistics say.
+    pub fn counted(
+        lake: &Lake,
+        schema: SchemaRef,
+        files: Vec<DataFile>,
+        count: &ScanCount,
+    ) -> crate::error::Result<Arc<dyn TableProvider>> {
+        Self::located(lake, schema, files, Some(count.clone()))
+    }
+
+    fn located(
+        lake: &Lake,
+        schema: SchemaRef,
+        files: Vec<DataFile>,
+        count: Option<ScanCount>,
+    ) -> crate::error::Result<Arc<dyn TableProvider>> {
         let store = lake.storage().store_url()?;
         let located = files.into_iter().map(|file| {
             let path = lake.storage().file_path(file.table(), file.path());
             (file, path)
         });
-        Ok(Arc::new(Self { schema, files: located.collect(), store }))
+        Ok(Arc::new(Self { schema, files: located.collect(), store, count }))
     }
 
     /// Files of `snapshot` that may hold rows for which `condition` is true, by their statistics alone.
@@ -66,6 +89,7 @@ impl LakeTable {
             schema: snapshot.schema(),
             files: snapshot.files().iter().map(|file| (file.clone(), ObjectPath::default())).collect(),
             store: ObjectStoreUrl::local_filesystem(),
+            count: None,
         };
         let kept = table.prune(state, std::slice::from_ref(condition)).map_err(|source| {
             let (action, source) = ("choose the files for", Box::new(source));
@@ -92,6 +116,14 @@ impl LakeTable {
         let scanned = self.files.iter().zip(bounds).enumerate().filter(|(index, _)| kept(*index));
         Ok(scanned.map(|(_, ((file, path), bounds))| Scanned { file, path, bounds }).collect())
     }
+
+    /// The rows of the files that are not `scanned`; `None` where the log does not tell them.
+    fn excluded(&self, scanned: &[Scanned<'_>]) -> Option<u64> {
+        let rows =
+            |files: &mut dyn Iterator<Item = &DataFile>| files.map(DataFile::rows).sum::<Option<u64>>();
+        let all = rows(&mut self.files.iter().map(|(file, _)| file))?;
+        all.checked_sub(rows(&mut scanned.iter().map(|scanned| scanned.file))?)
+    }
 }
 
 struct Scanned<'a> {
@@ -101,7 +133,8 @@ struct Scanned<'a> {
 }
 
 impl Scanned<'_> {
-    fn partitioned(&self) -> PartitionedFile {
+    /// The file as a scan reads it. A counted one is read whatever its statistics say.
+    fn partitioned(&self, is_counted: bool) -> PartitionedFile {
         let modified = chrono::DateTime::from_timestamp_millis(self.file.modified_ms());
         let meta = ObjectMeta {
             location: self.path.clone(),
@@ -110,8 +143,11 @@ impl Scanned<'_> {
             e_tag: None,
             version: None,
         };
-        let statistics = self.bounds.statistics(self.file.size());
-        PartitionedFile::new_from_meta(meta).with_statistics(Arc::new(statistics))
+        let file = PartitionedFile::new_from_meta(meta);
+        if is_counted {
+            return file;
+        }
+        file.with_statistics(Arc::new(self.bounds.statistics(self.file.size())))
     }
 }
 
@@ -138,23 +174,37 @@ impl TableProvider for LakeTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let scanned = self.prune(state, filters)?;
+        // A scan that ends before its files do has no rows to compare.
+        let count = self.count.as_ref().filter(|_| limit.is_none());
+        let count = count.and_then(|count| Some((count, self.excluded(&scanned)?)));
+        let counted = |scan: Arc<dyn ExecutionPlan>| match count {
+            Some((count, excluded)) => count.over(scan, excluded),
+            None => scan,
+        };
         if scanned.is_empty() {
             let schema = match projection {
                 Some(projection) => Arc::new(self.schema.project(projection)?),
                 None => self.schema.clone(),
             };
-            return Ok(Arc::new(EmptyExec::new(schema)));
+            return Ok(counted(Arc::new(EmptyExec::new(schema))));
         }
         let statistics: Vec<Statistics> =
             scanned.iter().map(|file| file.bounds.statistics(file.file.size())).collect();
         let statistics = Statistics::try_merge_iter(&statistics, &self.schema)?;
-        let files: Vec<PartitionedFile> = scanned.iter().map(Scanned::partitioned).collect();
+        let is_counted = count.is_some();
+        let files: Vec<PartitionedFile> = scanned.iter().map(|file| file.partitioned(is_counted)).collect();
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
         let mut options = TableParquetOptions {
             global: state.config_options().execution.parquet.clone(),
             ..Default::default()
         };
         options.global.pushdown_filters = true;
+        if is_counted {
+            // Row groups, pages and files that are left out by statistics are not read, so that their rows would not be counted.
+            options.global.pruning = false;
+            options.global.enable_page_index = false;
+            options.global.bloom_filter_on_read = false;
+        }
         // Spark's older timestamps are read as nanoseconds otherwise, in which years before 1677 and after 2262 wrap round.
         options.global.coerce_int96 = Some("us".into());
         options.global.coerce_int96_tz = Some("UTC".into());
@@ -166,7 +216,7 @@ impl TableProvider for LakeTable {
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
             .build();
-        format.create_physical_plan(state, config).await
+        Ok(counted(format.create_physical_plan(state, config).await?))
     }
 
     fn statistics(&self) -> Option<Statistics> {

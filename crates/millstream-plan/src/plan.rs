@@ -22,6 +22,9 @@ pub struct Observed {
     pub overdue: BTreeSet<AssetId>,
     /// How many partitions of an asset are missing, stale or failed.
     pub partitions_open: BTreeMap<AssetId, u64>,
+    /// The assets of which rows are kept out because of what the tables hold into which their checks look: when one of these tables
+    /// runs, such rows are judged again.
+    pub kept_out: BTreeSet<AssetId>,
 }
 
 /// What the command asks for.
@@ -96,6 +99,8 @@ pub fn plan(
             version: observed.versions.get(&input.table).copied(),
             changing: changes[input.producer],
         }));
+        let is_judged_again = observed.kept_out.contains(&asset.id)
+            && graph.checked_against_at(place).iter().any(|related| runs[*related]);
         let is_by_hand = asset.schedule.is_by_hand() && !named.contains(&asset.id);
         let is_forced = request.force || (request.full_refresh && !asset.reads_outside);
         let now = Now {
@@ -106,7 +111,12 @@ pub fn plan(
             vanished: observed.vanished.get(&asset.id).copied(),
             unreadable: observed.unreadable.get(&asset.id).map(String::as_str),
             overdue: observed.overdue.contains(&asset.id),
-            partitions_open: observed.partitions_open.get(&asset.id).copied().unwrap_or(0),
+            partitions_open: observed
+                .partitions_open
+                .get(&asset.id)
+                .copied()
+                .unwrap_or(0)
+                .max(u64::from(is_judged_again)),
         };
         match decide(asset, recorded.get(&asset.id), &now) {
             Reason::UpToDate => run_plan.up_to_date.push(asset.id.clone()),

@@ -25,6 +25,7 @@ pub fn scheduled(graph: &Graph, spec: &ProjectSpec) -> Vec<ScheduledAsset> {
         id: asset.id.clone(),
         definition: asset.fingerprint,
         inputs: producers(graph, place),
+        needs: asset.needs.clone(),
         reads_outside: asset.reads_outside,
         triggers: asset
             .schedule

@@ -156,5 +156,5 @@ codes! {
     WRONG_TELEMETRY = "MS-0289", "A receiver that cannot be told",
         "`telemetry.openlineage` names a `url` or a `file`, `telemetry.otlp` an `endpoint`; addresses begin with `http://` or `https://`.";
     WRONG_HOUSEKEEPING = "MS-0292", "Housekeeping that keeps too little",
-        "`housekeeping` of `millstream.yaml` keeps old versions of tables for an hour at least, since whoever reads one needs its files, and the history of runs for a day.";
+        "`housekeeping` of `millstream.yaml` keeps old versions of tables for an hour at least, since whoever reads one needs its files, and the history of runs and of served values for a day; its `at_most` is a minute at least.";
 }

@@ -5,15 +5,22 @@ use std::{fmt, sync::Arc};
 
 use datafusion::{
     common::{Result, tree_node::TreeNodeRecursion},
+    config::ConfigOptions,
     execution::{SendableRecordBatchStream, TaskContext},
     physical_expr::PhysicalExpr,
-    physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties},
+    physical_plan::{
+        DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
+        filter_pushdown::{FilterDescription, FilterPushdownPhase},
+    },
 };
 
 /// What an operator does with the rows of its input.
 pub trait Operator: fmt::Debug + Send + Sync + Sized + 'static {
     /// What the operator is called where a plan is shown.
     const NAME: &'static str;
+
+    /// Whether rows that a filter on what it hands out would leave out may be left out by its input.
+    const PASSES_FILTERS: bool = false;
 
     /// The operator as it was before it ran.
     fn anew(&self) -> Self;
@@ -86,6 +93,18 @@ impl<O: Operator> ExecutionPlan for Node<O> {
             Some(input) => Self::over(input, self.operator.anew()),
             None => self,
         })
+    }
+
+    fn gather_filters_for_pushdown(
+        &self,
+        _: FilterPushdownPhase,
+        filters: Vec<Arc<dyn PhysicalExpr>>,
+        _: &ConfigOptions,
+    ) -> Result<FilterDescription> {
+        match O::PASSES_FILTERS {
+            true => FilterDescription::from_children(filters, &self.children()),
+            false => Ok(FilterDescription::all_unsupported(&filters, &self.children())),
+        }
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {

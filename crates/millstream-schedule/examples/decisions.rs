@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "an example tells what it found")]
 
 use std::{
+    collections::BTreeMap,
     num::NonZeroUsize,
     time::{Duration, Instant},
 };
@@ -58,6 +59,7 @@ fn asset(layer: usize, at: usize) -> ScheduledAsset {
         reads_outside: layer == 0,
         triggers: vec![if layer == 0 { Trigger::Every(Span::from_ms(60_000)) } else { Trigger::OnChange }],
         inputs,
+        needs: BTreeMap::new(),
         catch_up: CatchUp::Latest,
         priority: 0,
         connection: None,

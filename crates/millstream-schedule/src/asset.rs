@@ -1,11 +1,11 @@
 //! What the scheduler is told of an asset, and how much may run at once.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     num::{NonZeroU32, NonZeroUsize},
 };
 
-use millstream_types::{AssetId, Fingerprint};
+use millstream_types::{AssetId, CheckId, Fingerprint};
 
 use crate::{CatchUp, Trigger};
 
@@ -17,6 +17,8 @@ pub struct ScheduledAsset {
     pub definition: Fingerprint,
     /// The assets whose steps write what the asset reads, directly or through views.
     pub inputs: Vec<AssetId>,
+    /// Of some of the inputs, the checks that alone keep the asset waiting when they halt it.
+    pub needs: BTreeMap<AssetId, BTreeSet<CheckId>>,
     /// Whether the asset's rows come from outside of the lake, so that only a run of it can tell whether there is something new.
     pub reads_outside: bool,
     pub triggers: Vec<Trigger>,

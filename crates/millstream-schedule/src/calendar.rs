@@ -81,6 +81,12 @@ impl PartitionGrain {
         }
     }
 
+    /// The grain of that word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|grain| grain.as_str() == word)
+    }
+
     /// Whether each partition of this grain consists of whole ones of `finer`. Months and years do not consist of weeks.
     #[must_use]
     pub fn consists_of(self, finer: Self) -> bool {

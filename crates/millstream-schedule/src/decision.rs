@@ -107,6 +107,8 @@ pub enum DueReason {
     Unreachable,
     /// What the asset holds is damaged, and is made again.
     Damaged,
+    /// The step before was hindered by what all steps use.
+    Hindered,
 }
 
 impl DueReason {
@@ -126,6 +128,7 @@ impl DueReason {
             Self::Resumed => "resumed",
             Self::Unreachable => "unreachable",
             Self::Damaged => "repair",
+            Self::Hindered => "hindered",
         }
     }
 }
@@ -144,6 +147,7 @@ impl fmt::Display for DueReason {
             Self::Resumed => f.write_str("resumed after it was set aside"),
             Self::Unreachable => f.write_str("what it asks could not be reached before"),
             Self::Damaged => f.write_str("repair: what it holds is damaged"),
+            Self::Hindered => f.write_str("it was hindered before by what lies outside of it"),
         }
     }
 }
@@ -297,9 +301,13 @@ pub enum Ending {
     /// The step failed or was halted for a reason that lies in the asset or in its data. A step that breaks off because the
     /// process ends is not told at all: it is started once more by [`crate::Scheduler::restore`].
     Badly,
-    /// The step did not end well for a reason that says nothing against the asset: a store was away for a moment, retries were used
-    /// up, the step was cancelled. The asset is not set aside for it, and its triggers start it again.
+    /// The step did not end well for a reason that says nothing against the asset, and would come again if it was tried soon: it took too
+    /// long. The asset is not set aside for it, and its triggers start it again.
     Passing,
+    /// The step did not end well because of what lies outside of the asset: the lake was away for a moment, a disk is full, retries were
+    /// used up, its run broke off. That says nothing against the asset, which is not set aside for it and is taken up again after a
+    /// wait that grows.
+    Hindered,
     /// The step failed because what it asks could not be reached. That says nothing against the asset, which is not set aside
     /// for it: its circuit holds it, or a wait that grows, and then it is taken up again.
     Unreachable,

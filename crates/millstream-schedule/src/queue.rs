@@ -98,6 +98,11 @@ impl Queue {
         queue
     }
 
+    /// So many steps may run at once from now on.
+    pub(crate) fn limit_steps(&mut self, steps: NonZeroUsize) {
+        self.steps.max = steps.get();
+    }
+
     /// The lane of assets that read over the connection and run in the pools. What has no limit takes no place.
     pub(crate) fn lane(&mut self, connection: Option<&String>, pools: &[String]) -> usize {
         let connection = connection.and_then(|name| self.by_connection.get(name)).into_iter();

@@ -7,13 +7,15 @@ use crate::{Answer, Decision, Ending, Trigger, durations::DURATIONS_MAX};
 /// What is recorded of one asset.
 ///
 /// The caller keeps it in its store and changes it with [`Self::apply`] and [`Self::ended`], or in a way that has the same effect,
-/// in one transaction for each call of the scheduler. `stale` is not recorded but found out when the process begins.
+/// in one transaction for each call of the scheduler. `stale` and `goes_on_as` are not recorded but found out when the process begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedAsset {
     pub asset: AssetId,
     pub triggers: Vec<RecordedTrigger>,
     /// The attempt at the asset's step that was started and of which no end is recorded.
     pub running: Option<RecordedAttempt>,
+    /// The definition with which that attempt goes on in another process, so that it was not interrupted.
+    pub goes_on_as: Option<Fingerprint>,
     /// Whether the plan has a reason to run the asset: its definition, its inputs' versions or its last attempt.
     pub stale: bool,
     /// What the asset holds is as fresh as of this instant; `None` if no step ever ended well.
@@ -22,7 +24,7 @@ pub struct RecordedAsset {
     pub durations: Vec<Span>,
     /// How many of the asset's last steps that the scheduler started have failed in a row.
     pub failures: u32,
-    /// Whether the last step that the scheduler started could not reach what it asks, so that it is taken up again.
+    /// Whether the last step that the scheduler started could not reach what it asks, or was hindered, so that it is taken up again.
     pub is_unreachable: bool,
     /// `Some` while the asset is set aside.
     pub aside: Option<RecordedAside>,
@@ -64,6 +66,7 @@ impl RecordedAsset {
             asset,
             triggers: Vec::new(),
             running: None,
+            goes_on_as: None,
             stale: true,
             fresh_as_of: None,
             durations: Vec::new(),
@@ -125,7 +128,7 @@ impl RecordedAsset {
         }
         // What others ran says nothing of how long the asset takes here, and counts for nothing against it.
         let Some(running) = running else { return };
-        self.is_unreachable = ending == Ending::Unreachable;
+        self.is_unreachable = matches!(ending, Ending::Unreachable | Ending::Hindered);
         if ending == Ending::Badly {
             self.failures = self.failures.saturating_add(1);
         }

@@ -272,6 +272,10 @@ impl ApiError {
         {
             return;
         }
+        // Nothing has failed where another process does the work.
+        if self.kind == ErrorKind::Unavailable && self.source().is_none() {
+            return tracing::debug!(code = self.code, "{}", self.message);
+        }
         let mut causes = String::new();
         let mut next = self.source();
         while let Some(cause) = next {

@@ -21,6 +21,7 @@ mod features;
 mod guard;
 mod intake;
 mod jobs;
+mod listing;
 mod options;
 mod principal;
 mod probe;

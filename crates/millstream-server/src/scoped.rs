@@ -25,6 +25,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longer ids are not written to the log.
 const REQUEST_ID_MAX: usize = 128;
 
+/// So many characters of a path are written to the log.
+const PATH_MAX: usize = 256;
+
 /// Endpoints that tell errors in one dialect.
 pub(crate) struct Endpoints {
     endpoints: Vec<Endpoint>,
@@ -126,7 +129,7 @@ async fn allowed(needs: Needs, request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let principal = principal.name.clone();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (method, path) = (request.method().clone(), written(request.uri().path()));
     let id = request_id(request.headers());
     let mut response = next.run(request).await;
     let (status, sent) = (response.status().as_u16(), id.as_ref().and_then(|id| id.to_str().ok()));
@@ -147,6 +150,14 @@ async fn allowed(needs: Needs, request: Request, next: Next) -> Response {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response
+}
+
+/// The path as the log has it: whoever calls cannot fill the log with it.
+fn written(path: &str) -> String {
+    match path.char_indices().nth(PATH_MAX) {
+        Some((end, _)) => format!("{}…", path.get(..end).unwrap_or_default()),
+        None => path.to_owned(),
+    }
 }
 
 /// The id that the client gave the request.

@@ -10,7 +10,7 @@ use crate::{
     Pin, State, StateError,
     database::{Row, parameters},
     pin,
-    store::Work,
+    store::{Work, changed},
 };
 
 /// One version of an artifact.
@@ -155,6 +155,28 @@ impl State {
             let doing = "read the versions of an artifact";
             let rows = self.rows(doing, sql, &parameters![kind.as_str(), name]).await?;
             rows.into_iter().map(|mut row| row.integer(0)).collect()
+        }
+        .boxed()
+    }
+
+    /// Forgets a version, and the pins that `pinned_by` set, if it is known.
+    pub fn forget_artifact<'a>(
+        &'a self,
+        kind: AssetKind,
+        name: &'a str,
+        version: i64,
+        pinned_by: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), StateError>> {
+        async move {
+            changed!(self, async {
+                let mut work = self.change("forget the artifact's version").await?;
+                let sql = "DELETE FROM artifacts WHERE kind = $1 AND name = $2 AND version = $3";
+                work.execute(sql, &parameters![kind.as_str(), name, version]).await?;
+                if let Some(pinned_by) = pinned_by {
+                    work.execute("DELETE FROM pins WHERE pinned_by = $1", &parameters![pinned_by]).await?;
+                }
+                work.commit().await
+            })
         }
         .boxed()
     }

@@ -73,8 +73,8 @@ pub struct Cost {
     pub cpu: u64,
     pub read: u64,
     pub calls: u64,
-    /// What storing the bytes that were written costs each month; not a part of the total.
-    pub stored_month: u64,
+    /// What storing the bytes that were written costs each month; not a part of the total. `None` where these are not known.
+    pub stored_month: Option<u64>,
 }
 
 impl StepFigures {

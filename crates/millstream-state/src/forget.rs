@@ -26,7 +26,7 @@ const RUNS_AT_ONCE: u64 = 200;
 /// From when on history is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forget {
-    /// Runs that started before this are forgotten, with their steps, the results of their checks and their last words; and
+    /// Runs that started before this are forgotten, with their steps, the results of their checks, their logs and their last words; and
     /// decisions of the scheduler and reports of verifications that are older; backfills that ended before it; messages that no
     /// receiver has taken since; and what was asked to run by itself again and nobody has seen to.
     pub runs: TimestampMicros,
@@ -202,9 +202,12 @@ async fn forget_runs(work: &mut Work<'_>, places: &[Place], kept: &Kept) -> Resu
         .collect();
     work.execute_each("DELETE FROM check_results WHERE run = $1 AND asset = $2", &steps).await?;
     work.execute_each("DELETE FROM steps WHERE run = $1 AND asset = $2", &steps).await?;
+    work.execute_each("DELETE FROM step_log WHERE run = $1 AND asset = $2", &steps).await?;
     // They are told when a run is found to be interrupted, and these ended long ago.
     let ended: Vec<_> = places.iter().map(|(_, run)| vec![Parameter::Text(run.as_str())]).collect();
     work.execute_each("DELETE FROM last_words WHERE run = $1", &ended).await?;
+    // Steps that were never recorded may have a log all the same.
+    work.execute_each("DELETE FROM step_log WHERE run = $1", &gone).await?;
     work.execute_each("DELETE FROM runs WHERE run = $1", &gone).await?;
     Ok((gone.len() as u64, steps.len() as u64))
 }

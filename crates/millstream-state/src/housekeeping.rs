@@ -1,6 +1,7 @@
-//! How housekeeping went: of the whole of it, when it was last begun and ended; of its parts, only those that fail.
+//! How housekeeping went, of the whole of it and of each of its parts: when it was last begun and ended, and how often it failed since.
 //!
-//! A record is what an alarm is made of: housekeeping that does not run, or a table that it cannot tidy, says so nowhere else.
+//! A record is what an alarm is made of: housekeeping that does not run, or a table that it cannot tidy, says so nowhere else. It
+//! also says whose turn is next.
 
 use futures::future::{BoxFuture, FutureExt};
 use millstream_types::TimestampMicros;

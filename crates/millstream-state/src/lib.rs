@@ -1,5 +1,5 @@
 //! What survives between runs: runs and steps, what is recorded of each asset, the versions that readers take, how far each
-//! source was landed, how far triggers were answered, circuits, budgets of retries, promises, repairs, messages for receivers outside,
+//! source was landed, how far triggers were answered, steps that are offered, circuits, budgets of retries, promises, repairs, logs of steps, messages for receivers outside,
 //! schema versions, check results, metrics, pins, versions of artifacts, reports of verifications, how housekeeping went; and
 //! the leases by which processes keep out of each other's way. All of it is kept in a SQLite file or in a schema of a
 //! PostgreSQL server.
@@ -27,6 +27,7 @@ mod housekeeping;
 mod landing;
 mod lease;
 mod metric;
+mod offer;
 mod outbox;
 mod partition;
 mod pin;
@@ -43,6 +44,7 @@ mod sla;
 mod sqlite;
 mod stale;
 mod step;
+mod step_log;
 mod store;
 mod value;
 mod verification;
@@ -63,6 +65,7 @@ pub use housekeeping::HousekeepingRecord;
 pub use landing::{KnownPart, Landing, LandingUpdate};
 pub use lease::{HeldLease, LeaseRequest, LeaseToken};
 pub use metric::Metric;
+pub use offer::{NewOffer, Offer, OfferChanges, OfferEnd, OfferId, StepWorker, WebhookCalls};
 pub use outbox::{Begun, Claim, Message, NewMessage};
 pub use partition::{BrokenCheck, PartitionRecord, PartitionValues};
 pub use pin::Pin;
@@ -76,5 +79,6 @@ pub use schedule::{DecisionKind, LoggedDecision, ScheduleRecord};
 pub use sla::SlaRecord;
 pub use stale::{AssetSigns, StaleSigns};
 pub use step::{StepEnd, StepOutcome, StepRecord};
+pub use step_log::{LogLevel, LogLine, StepLogLine};
 pub use store::State;
 pub use watch::{Moment, Watch};

@@ -20,6 +20,8 @@ pub struct PartitionRecord<'a> {
     pub run: &'a RunId,
     pub asset: &'a AssetId,
     pub states: &'a PartitionStates,
+    /// The first and the last partition that may stand otherwise than on record; `None` for any of them.
+    pub touched: Option<(i64, i64)>,
     /// The partitions whose checks were judged: earlier results of these are forgotten.
     pub judged: &'a PartitionSet,
     /// The checks that did not hold, by partition.
@@ -52,23 +54,17 @@ impl State {
         async move {
             let mut work = self.reading("read the partitions").await?;
             let head =
-                "SELECT fingerprint, seen, version, built, micros FROM partitioned_assets WHERE asset = $1";
+                "SELECT fingerprint, seen, version, built, micros, settled FROM partitioned_assets WHERE asset = $1";
             let Some(mut head) = work.row(head, &parameters![asset.as_str()]).await? else {
                 return Ok(None);
             };
-            let spans = spans(&mut work, asset).await?;
+            let spans = spans(&mut work, asset, (i64::MIN, i64::MAX)).await?;
             work.end().await?;
-            let (fingerprint, seen) = (head.text(0)?, head.text(1)?);
-            let seen: BTreeMap<AssetId, AssetVersion> =
-                serde_json::from_str::<BTreeMap<String, AssetVersion>>(&seen)
-                    .map_err(|_| value::unknown("input versions", seen.as_str()))?
-                    .into_iter()
-                    .map(|(asset, version)| (AssetId::from(asset), version))
-                    .collect();
+            let fingerprint = head.text(0)?;
             let fingerprint =
                 fingerprint.parse().map_err(|_| value::unknown("a fingerprint", fingerprint.as_str()))?;
             let mut states = PartitionStates::new(fingerprint);
-            states.seen = seen;
+            (states.seen, states.settled) = (versions_out(&head.text(1)?)?, versions_out(&head.text(5)?)?);
             states.version = head.version_or_null(2)?;
             (states.built, states.micros) =
                 (value::count_out(head.integer(3)?), value::count_out(head.integer(4)?));
@@ -175,15 +171,12 @@ impl State {
 
 async fn head(work: &mut Work<'_>, record: &PartitionRecord<'_>) -> Result<(), StateError> {
     let states = record.states;
-    let seen: BTreeMap<&str, AssetVersion> =
-        states.seen.iter().map(|(asset, version)| (asset.as_str(), *version)).collect();
-    let seen =
-        serde_json::to_string(&seen).map_err(|error| value::unknown("input versions", error.to_string()))?;
+    let (seen, settled) = (versions_in(&states.seen)?, versions_in(&states.settled)?);
     let fingerprint = states.fingerprint.to_string();
-    let sql = "INSERT INTO partitioned_assets (asset, fingerprint, seen, version, built, micros) \
-               VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (asset) DO UPDATE SET \
+    let sql = "INSERT INTO partitioned_assets (asset, fingerprint, seen, version, built, micros, settled) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (asset) DO UPDATE SET \
                fingerprint = excluded.fingerprint, seen = excluded.seen, version = excluded.version, \
-               built = excluded.built, micros = excluded.micros";
+               built = excluded.built, micros = excluded.micros, settled = excluded.settled";
     let values = parameters![
         record.asset.as_str(),
         &fingerprint,
@@ -191,19 +184,37 @@ async fn head(work: &mut Work<'_>, record: &PartitionRecord<'_>) -> Result<(), S
         states.version,
         value::count_in(states.built),
         value::count_in(states.micros),
+        &settled,
     ];
     work.execute(sql, &values).await.map(drop)
 }
 
-/// Writes the spans that are new, and deletes those that are no more.
+fn versions_in(versions: &BTreeMap<AssetId, AssetVersion>) -> Result<String, StateError> {
+    let versions: BTreeMap<&str, AssetVersion> =
+        versions.iter().map(|(asset, version)| (asset.as_str(), *version)).collect();
+    serde_json::to_string(&versions).map_err(|error| value::unknown("versions of assets", error.to_string()))
+}
+
+fn versions_out(text: &str) -> Result<BTreeMap<AssetId, AssetVersion>, StateError> {
+    let versions: BTreeMap<String, AssetVersion> =
+        serde_json::from_str(text).map_err(|_| value::unknown("versions of assets", text))?;
+    Ok(versions.into_iter().map(|(asset, version)| (AssetId::from(asset), version)).collect())
+}
+
+/// Writes the spans that are new, and deletes those that are no more. A span that only touches the partitions that changed may
+/// have become one with them.
 async fn replace(work: &mut Work<'_>, record: &PartitionRecord<'_>) -> Result<(), StateError> {
     let asset = record.asset.as_str();
-    let known = spans(work, record.asset).await?;
+    let (first, last) = record.touched.unwrap_or((i64::MIN, i64::MAX));
+    let near = (first.saturating_sub(1), last.saturating_add(1));
+    let is_near = |span: &&PartitionSpan| span.last >= near.0 && span.first <= near.1;
+    let known = spans(work, record.asset, near).await?;
     let key = |span: &PartitionSpan| (span.first, span.last);
     let before: BTreeMap<_, _> = known.iter().map(|span| (key(span), span)).collect();
     let is_new = |span: &&PartitionSpan| before.get(&key(span)).is_none_or(|known| *known != *span);
-    let new: Vec<&PartitionSpan> = record.states.spans().iter().filter(is_new).collect();
-    let kept: BTreeSet<_> = record.states.spans().iter().filter(|span| !is_new(span)).map(key).collect();
+    let spans = || record.states.spans().iter().filter(is_near);
+    let new: Vec<&PartitionSpan> = spans().filter(is_new).collect();
+    let kept: BTreeSet<_> = spans().filter(|span| !is_new(span)).map(key).collect();
     let gone = known.iter().filter(|span| !kept.contains(&key(span)));
     let gone: Vec<_> = gone.map(|span| parameters![asset, span.first].to_vec()).collect();
     work.execute_each("DELETE FROM partitions WHERE asset = $1 AND first_partition = $2", &gone).await?;
@@ -244,10 +255,15 @@ async fn checks(work: &mut Work<'_>, record: &PartitionRecord<'_>) -> Result<(),
     work.execute_each(sql, &rows).await
 }
 
-async fn spans(work: &mut Work<'_>, asset: &AssetId) -> Result<Vec<PartitionSpan>, StateError> {
+/// The spans with partitions from the first to the last.
+async fn spans(
+    work: &mut Work<'_>,
+    asset: &AssetId,
+    (first, last): (i64, i64),
+) -> Result<Vec<PartitionSpan>, StateError> {
     let sql = "SELECT first_partition, last_partition, status, error, parameters FROM partitions \
-               WHERE asset = $1 ORDER BY first_partition";
-    work.rows(sql, &parameters![asset.as_str()]).await?.into_iter().map(span).collect()
+               WHERE asset = $1 AND last_partition >= $2 AND first_partition <= $3 ORDER BY first_partition";
+    work.rows(sql, &parameters![asset.as_str(), first, last]).await?.into_iter().map(span).collect()
 }
 
 fn span(mut row: Row) -> Result<PartitionSpan, StateError> {

@@ -191,8 +191,8 @@ impl State {
         async move {
             let sql = format!(
                 "SELECT {COLUMNS} FROM runs \
-                 WHERE ($1 IS NULL OR run IN (SELECT run FROM steps WHERE asset = $1)) \
-                 AND ($2 IS NULL OR coalesce(outcome, 'under way') = $2) AND started >= $3 \
+                 WHERE (CAST($1 AS TEXT) IS NULL OR run IN (SELECT run FROM steps WHERE asset = $1)) \
+                 AND (CAST($2 AS TEXT) IS NULL OR coalesce(outcome, 'under way') = $2) AND started >= $3 \
                  ORDER BY started DESC, run DESC LIMIT $4"
             );
             let outcome = filter.status.map(|status| status.map_or(UNDER_WAY, RunOutcome::as_str));

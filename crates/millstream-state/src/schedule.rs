@@ -10,8 +10,9 @@ use millstream_schedule::{RecordedAside, RecordedAsset, RecordedAttempt, Recorde
 use millstream_types::{AssetId, AssetVersion, Span, TimestampMicros};
 
 use crate::{
-    LeaseToken, State, StateError,
+    LeaseToken, OfferChanges, State, StateError,
     database::{Row, parameters},
+    offer,
     store::{Work, changed},
     value,
 };
@@ -82,6 +83,15 @@ impl State {
         &'a self,
         record: &'a ScheduleRecord<'a>,
     ) -> BoxFuture<'a, Result<(), StateError>> {
+        self.record_schedule_with(record, OfferChanges::default())
+    }
+
+    /// As [`Self::record_schedule`], together with what changes among the offers.
+    pub fn record_schedule_with<'a>(
+        &'a self,
+        record: &'a ScheduleRecord<'a>,
+        offers: OfferChanges<'a>,
+    ) -> BoxFuture<'a, Result<(), StateError>> {
         async move {
             changed!(self, async {
                 let mut work = self.change("record the schedule").await?;
@@ -89,6 +99,7 @@ impl State {
                 for asset in record.assets {
                     insert(&mut work, asset).await?;
                 }
+                offer::change(&mut work, &offers).await?;
                 log(&mut work, record).await?;
                 work.commit().await
             })

@@ -180,6 +180,23 @@ impl State {
         .boxed()
     }
 
+    /// The last `limit` steps of an asset that made a version, the newest first.
+    pub fn built_steps<'a>(
+        &'a self,
+        asset: &'a AssetId,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<StepRecord>, StateError>> {
+        async move {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM steps WHERE asset = $1 AND outcome = 'built' ORDER BY id DESC LIMIT $2"
+            );
+            let values = parameters![asset.as_str(), value::count_in(limit as u64)];
+            let rows = self.rows(READING, &sql, &values).await?;
+            rows.into_iter().map(parse).collect()
+        }
+        .boxed()
+    }
+
     /// The number of the newest step.
     pub fn newest_step(&self) -> BoxFuture<'_, Result<i64, StateError>> {
         async move {

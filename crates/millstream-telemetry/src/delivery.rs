@@ -9,11 +9,14 @@ use std::{
 
 use futures::future::BoxFuture;
 use millstream_types::Secret;
-use reqwest::{Client, StatusCode, Url, header};
+use reqwest::{Client, Response, StatusCode, Url, header};
 
 /// How long a receiver may take to be reached, and to answer.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 const ANSWER_TIME: Duration = Duration::from_secs(10);
+
+/// The bytes of an answer that are looked at; a longer one is as good as none.
+const ANSWER_MAX: usize = 64 << 10;
 
 /// The way to a receiver.
 #[derive(Debug)]
@@ -39,7 +42,12 @@ pub enum DeliveryError {
         source: reqwest::Error,
     },
     #[error("`{host}` answers with {status}")]
-    Refused { host: String, status: StatusCode },
+    Refused {
+        host: String,
+        status: StatusCode,
+        /// How long the receiver asks to be left alone, if it does.
+        retry_after: Option<Duration>,
+    },
     #[error("cannot write to `{}`", path.display())]
     File {
         path: PathBuf,
@@ -71,6 +79,12 @@ impl DeliveryError {
             matches!(status.as_u16(), 401 | 403 | 404 | 405 | 407 | 408 | 429 | 502 | 503 | 504);
         !is_of_receiver && (status.is_client_error() || status.is_server_error())
     }
+
+    /// How long the receiver asks to be left alone; `None` where it does not say.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        if let Self::Refused { retry_after, .. } = self { *retry_after } else { None }
+    }
 }
 
 impl Delivery {
@@ -99,12 +113,13 @@ impl Delivery {
         Self(Way::File(path))
     }
 
-    /// Hands one message over. It was taken once this has succeeded; otherwise it may have been.
+    /// Hands one message over, and returns what the receiver answers, if that is short; a file answers nothing. The
+    /// message was taken once this has succeeded; otherwise it may have been.
     ///
     /// # Errors
     ///
     /// The receiver is away, or refuses the message.
-    pub fn deliver(&self, message: String) -> BoxFuture<'_, Result<(), DeliveryError>> {
+    pub fn deliver(&self, message: String) -> BoxFuture<'_, Result<String, DeliveryError>> {
         Box::pin(async move {
             match &self.0 {
                 Way::Http { client, url, token } => post(client, url, token.as_ref(), message).await,
@@ -112,7 +127,8 @@ impl Delivery {
                     let to = path.clone();
                     let written = tokio::task::spawn_blocking(move || append(&to, &message)).await;
                     let written = written.unwrap_or_else(|ended| Err(io::Error::other(ended)));
-                    written.map_err(|source| DeliveryError::File { path: path.clone(), source })
+                    let failed = |source| DeliveryError::File { path: path.clone(), source };
+                    written.map(|()| String::new()).map_err(failed)
                 }
             }
         })
@@ -124,7 +140,7 @@ async fn post(
     url: &Url,
     token: Option<&Secret>,
     message: String,
-) -> Result<(), DeliveryError> {
+) -> Result<String, DeliveryError> {
     let host = || url.host_str().unwrap_or_default().to_owned();
     let mut request = client.post(url.clone()).header(header::CONTENT_TYPE, "application/json").body(message);
     if let Some(token) = token {
@@ -134,7 +150,28 @@ async fn post(
     let answered = request.send().await.map_err(reqwest::Error::without_url);
     let answer = answered.map_err(|source| DeliveryError::Unreachable { host: host(), source })?;
     let status = answer.status();
-    if status.is_success() { Ok(()) } else { Err(DeliveryError::Refused { host: host(), status }) }
+    if status.is_success() {
+        return Ok(text_of(answer).await);
+    }
+    let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|value| wait(value.to_str().ok()?));
+    Err(DeliveryError::Refused { host: host(), status, retry_after })
+}
+
+/// The wait that a receiver asks for. Those that name an instant instead of seconds are waited for as those that name none.
+fn wait(seconds: &str) -> Option<Duration> {
+    seconds.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// What the receiver says of a message that it took. An answer that ends early or is no text says nothing: the message was taken.
+async fn text_of(mut answer: Response) -> String {
+    let mut text = Vec::new();
+    while let Ok(Some(piece)) = answer.chunk().await {
+        if text.len() + piece.len() > ANSWER_MAX {
+            return String::new();
+        }
+        text.extend_from_slice(&piece);
+    }
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// Appends a line. What a process that died has left of its last line ends before this one.

@@ -24,14 +24,19 @@ struct Totals {
     memory_peak: AtomicU64,
     /// Whether anything that counts its memory worked for the account. Until then its memory is not known.
     counts_memory: AtomicBool,
+    /// Whether anybody who counts what is read, and what is written, worked for the account.
+    counts_read: AtomicBool,
+    counts_written: AtomicBool,
 }
 
 /// The figures of an account at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     pub cpu: Duration,
-    pub bytes_read: u64,
-    pub bytes_written: u64,
+    /// `None` where nobody who counts what is read was at work.
+    pub bytes_read: Option<u64>,
+    /// `None` where nobody who counts what is written was at work.
+    pub bytes_written: Option<u64>,
     /// The number of calls to outside systems.
     pub calls: u64,
     /// The most bytes that were reserved at once; `None` where nothing that counts its memory was at work.
@@ -56,8 +61,8 @@ impl Account {
         let totals = &self.0;
         Usage {
             cpu: Duration::from_nanos(totals.cpu_ns.load(Relaxed)),
-            bytes_read: totals.bytes_read.load(Relaxed),
-            bytes_written: totals.bytes_written.load(Relaxed),
+            bytes_read: totals.counts_read.load(Relaxed).then(|| totals.bytes_read.load(Relaxed)),
+            bytes_written: totals.counts_written.load(Relaxed).then(|| totals.bytes_written.load(Relaxed)),
             calls: totals.calls.load(Relaxed),
             memory_peak: totals.counts_memory.load(Relaxed).then(|| totals.memory_peak.load(Relaxed)),
         }
@@ -84,10 +89,12 @@ impl Account {
     }
 
     pub(crate) fn add_read(&self, bytes: u64) {
+        self.0.counts_read.store(true, Relaxed);
         self.0.bytes_read.fetch_add(bytes, Relaxed);
     }
 
     pub(crate) fn add_written(&self, bytes: u64) {
+        self.0.counts_written.store(true, Relaxed);
         self.0.bytes_written.fetch_add(bytes, Relaxed);
     }
 

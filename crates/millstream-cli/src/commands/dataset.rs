@@ -10,6 +10,7 @@ use crate::{
     output::{self, CAUTION, FAINT, GOOD, STRONG, styled},
     progress::counter::Counter,
     project,
+    serve::and_tell,
     session::Session,
     show::table,
     wire::{DatasetBuilt, DatasetEntry, DatasetListDocument, Of},
@@ -88,7 +89,8 @@ pub(crate) async fn build(
     session: &Session,
 ) -> Result<DatasetReport, CliError> {
     let events = engine.begin(&session.settings.line).observed_by(Arc::new(Counter::start("", session)));
-    Ok(engine.build_dataset(request, events, session.cancel.clone()).await?)
+    let work = engine.build_dataset(request, events, session.cancel.clone());
+    Ok(and_tell(engine, work).await?)
 }
 
 /// What was built, in a few lines.

@@ -24,7 +24,7 @@ use crate::{
         summary::{command, summary},
     },
     project,
-    serve::{Backend, Counting, Hangups, Life, Serving, Watcher, serve},
+    serve::{Backend, Counting, Hangups, Life, Serving, Watcher, and_tell, serve},
     session::Session,
     settings, templates,
 };
@@ -97,7 +97,8 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let engine = project::engine_at(&root, session).await?;
     let request = RunRequest { command: session.settings.line.clone(), ..RunRequest::default() };
     let events = progress::begin(&engine, session);
-    let report = engine.run(&request, Duration::ZERO, events, session.cancel.clone()).await?;
+    let work = engine.run(&request, Duration::ZERO, events, session.cancel.clone());
+    let report = and_tell(&engine, work).await?;
     if !session.settings.json {
         output::print(&format!("\n{}", summary(&report)))?;
     }

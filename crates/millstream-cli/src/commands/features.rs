@@ -12,6 +12,7 @@ use crate::{
     output::{self, CAUTION, FAINT, GOOD, STRONG, styled},
     progress::counter::Counter,
     project,
+    serve::and_tell,
     session::{Session, tell_failure},
     show::table,
     wire::{FeatureListDocument, MaterializeDocument, MaterializedView, Of, ViewFailed},
@@ -186,7 +187,8 @@ pub(crate) async fn materialize(
     let server = FeatureServer::open_for_work(engine).await?;
     let events =
         engine.begin(&session.settings.line).observed_by(Arc::new(Counter::start("materialising ", session)));
-    let done = server.materialize(request, events, session.cancel.clone()).await?;
+    let work = server.materialize(request, events, session.cancel.clone());
+    let done = and_tell(engine, work).await?;
     if !session.settings.json {
         tell_unread(&server.unread_pushes().await?);
     }

@@ -6,6 +6,7 @@ use crate::{
     CliError, Exit, output,
     progress::{self, summary::summary},
     project,
+    serve::and_tell,
     session::Session,
 };
 
@@ -28,8 +29,8 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let engine = project::engine(project, session).await?;
     let wait = if arguments.wait { Duration::MAX } else { Duration::ZERO };
     let events = progress::begin(&engine, session);
-    let report =
-        engine.reprocess(&table, &session.settings.line, wait, events, session.cancel.clone()).await?;
+    let work = engine.reprocess(&table, &session.settings.line, wait, events, session.cancel.clone());
+    let report = and_tell(&engine, work).await?;
     if !session.settings.json {
         output::print(&format!("\n{}", summary(&report)))?;
     }

@@ -7,7 +7,7 @@ use crate::{
     CliError, Exit, output,
     progress::{self, summary::summary},
     project,
-    serve::drain,
+    serve::and_tell,
     session::Session,
 };
 
@@ -43,9 +43,8 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     }
     let events = progress::begin(&engine, session);
     let wait = if arguments.wait { Duration::MAX } else { Duration::ZERO };
-    let report = engine.run(&request, wait, events, session.cancel.clone()).await;
-    drain(&engine).await;
-    let report = report?;
+    let work = engine.run(&request, wait, events, session.cancel.clone());
+    let report = and_tell(&engine, work).await?;
     if !session.settings.json {
         let gap = if report.steps.is_empty() { "" } else { "\n" };
         output::print(&format!("{gap}{}", summary(&report)))?;

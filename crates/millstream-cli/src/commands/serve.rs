@@ -16,9 +16,9 @@ use crate::{
     output::{self, CAUTION, GOOD, styled},
     project,
     serve::{
-        Backend, Counting, Hangups, Notify, Serving, Watcher,
+        Counting, Hangups, Notify, Serving, Watcher,
         limits::{self, Limit},
-        log_steps, serve, tokens,
+        log_steps, serve, stand_by, tokens,
     },
     session::Session,
     settings::variable,
@@ -102,7 +102,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let watcher = (!arguments.no_watch).then(|| Watcher::of(root));
     let engine = project::engine(project::open_sound(session)?, session).await?;
     let loader = project::Loader::of(session)?;
-    let backend = Arc::new(Backend::open(engine.clone(), read_at, loader, arguments.sample).await?);
+    let backend = Arc::new(stand_by::open(&engine, read_at, &loader, arguments.sample, session).await?);
     let metrics = Counting::begin(&engine, &backend)?;
     let options = options(arguments, limits, metrics.clone())?;
     let scheme = if options.tls.is_some() { "https" } else { "http" };

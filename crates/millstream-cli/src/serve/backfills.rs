@@ -63,7 +63,7 @@ fn asked(
     let by = match &body.by {
         None => None,
         Some(word) => {
-            let found = PartitionGrain::ALL.into_iter().find(|grain| grain.as_str() == word);
+            let found = PartitionGrain::named(word);
             Some(found.ok_or_else(|| invalid("by", "`by` is `hour`, `day`, `week`, `month` or `year`"))?)
         }
     };

@@ -50,7 +50,7 @@ pub(crate) async fn keep_fresh(backend: Arc<Backend>, cancel: CancellationToken)
         }
         if keeper.is_none() {
             keeper = Keeper::of(engine).unwrap_or_else(|error| {
-                tracing::warn!(%error, "views are not kept up to date");
+                tracing::warn!(error = error.told(), "views are not kept up to date");
                 None
             });
         }
@@ -58,7 +58,9 @@ pub(crate) async fn keep_fresh(backend: Arc<Backend>, cancel: CancellationToken)
             match look(engine, &mut seen, &cancel).await {
                 Ok(()) => {}
                 // The others may be at the views themselves.
-                Err(error) => tracing::info!(%error, "views were not brought up to date; trying again"),
+                Err(error) => {
+                    tracing::info!(%error, "views were not brought up to date; trying again")
+                }
             }
         }
     }

@@ -36,11 +36,12 @@ pub(crate) async fn keep_house(backend: Arc<Backend>, cancel: CancellationToken)
             Ok(None) => told = None,
             Err(EngineError::Cancelled) => return,
             // What stays wrong, such as a store that cannot be written, is told once.
-            Err(error) if told.as_ref() == Some(&error.to_string()) => {}
+            Err(error) if told.as_ref() == Some(&error.told()) => {}
             Err(error) => {
                 let code = error.code();
-                tracing::warn!(code, %error, "housekeeping did not come to its end; it is tried again later");
-                told = Some(error.to_string());
+                let error = error.told();
+                tracing::warn!(code, error, "housekeeping did not come to its end; it is tried again later");
+                told = Some(error);
             }
         }
         if let Err(error) = engine.tell_housekeeping(&mut alarms).await {
@@ -71,6 +72,7 @@ fn log(report: &HousekeepingReport) {
         freed,
         forgotten,
         failed,
+        left = report.left,
         took,
         "housekeeping ended"
     );
@@ -83,6 +85,8 @@ async fn tell_alarms(engine: &Engine) {
                 tracing::warn!(hint = alarm.hint, "{}", alarm.message);
             }
         }
-        Err(error) => tracing::warn!(code = error.code(), %error, "it is not known how housekeeping goes"),
+        Err(error) => {
+            tracing::warn!(code = error.code(), error = error.told(), "it is not known how housekeeping goes")
+        }
     }
 }

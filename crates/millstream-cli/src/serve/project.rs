@@ -70,7 +70,9 @@ async fn tell_waiting(live: &LoadedProject, before: &[String]) {
                 );
             }
         }
-        Err(error) => tracing::warn!(%error, "the online store does not say which views have values"),
+        Err(error) => {
+            tracing::warn!(error = error.told(), "the online store does not say which views have values")
+        }
     }
 }
 
@@ -98,7 +100,10 @@ impl Backend {
     /// Remembers how the last attempt to load the project again ended, for whoever asks this process or the state store.
     pub(crate) async fn remember(&self, failed: Option<FailedReload>) {
         if let Err(error) = self.live().engine.record_reload(failed.as_ref()).await {
-            tracing::warn!(%error, "`millstream status` does not know how loading the project again ended");
+            tracing::warn!(
+                error = error.told(),
+                "`millstream status` does not know how loading the project again ended"
+            );
         }
         *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = failed;
     }

@@ -9,7 +9,7 @@ use millstream_server::{ApiError, ErrorKind, JobReporter, RunBackend, RunEnd, Ru
 use millstream_types::RunId;
 
 use super::{Backend, errors::api_error, progress};
-use crate::wire::Of;
+use crate::{runs, wire::Of};
 
 #[async_trait]
 impl RunBackend for Backend {
@@ -52,9 +52,8 @@ impl RunBackend for Backend {
         let Some(record) = self.live().engine.run_record(&id).await.map_err(api_error)? else {
             return Err(ApiError::new(ErrorKind::UnknownRun, format!("there is no run `{run}`")));
         };
-        let steps = self.live().engine.steps(&id).await.map_err(api_error)?;
-        let set = self.live().engine.versions_of(&id).await.map_err(api_error)?;
-        Ok(RunDetail::of((&record, steps.as_slice(), set.as_ref())))
+        let run = runs::in_full(&self.live().engine, record).await.map_err(api_error)?;
+        Ok(RunDetail::of(&run))
     }
 }
 

@@ -7,9 +7,9 @@ use millstream_api::{
     failures::{
         ConnectionState, ConnectionsAnswer, PromiseAnswer, RepairInfo, RepairsAnswer, ResumeAnswer, SlaAnswer,
     },
-    schedule::{NextTick, ScheduleAnswer, ScheduleDecision, TriggerAnswer},
+    schedule::{NextTick, ScheduleAnswer, ScheduleDecision, StepWorker, TriggerAnswer, WorkerStep},
 };
-use millstream_engine::{Engine, LoggedDecision, Scheduling, TriggerError};
+use millstream_engine::{Engine, LoggedDecision, Scheduling, SharedSteps, TriggerError};
 use millstream_schedule::Upcoming;
 use millstream_server::{ApiError, ErrorKind, ScheduleBackend, WebhookSecret};
 use millstream_types::AssetId;
@@ -41,8 +41,11 @@ impl ScheduleBackend for Backend {
             Some(scheduling) => scheduling.outlook(limit).await,
             None => millstream_engine::Outlook::default(),
         };
+        let shared = self.live().engine.shared_steps().await.map_err(api_error)?;
         Ok(ScheduleAnswer {
             is_active: outlook.is_active,
+            workers: workers(&shared),
+            offered: offered(&shared),
             next: outlook.upcoming.into_iter().map(next).collect(),
             decisions: decisions.into_iter().map(decision).collect(),
         })
@@ -101,6 +104,33 @@ fn known(engine: &Engine, name: &str) -> Result<AssetId, ApiError> {
         Some(_) => Ok(asset),
         None => Err(ApiError::new(ErrorKind::UnknownAsset, format!("no asset is named `{name}`"))),
     }
+}
+
+fn workers(shared: &SharedSteps) -> Vec<StepWorker> {
+    let workers = shared.workers.iter().map(|worker| {
+        let is_its = |offer: &&millstream_state::Offer| {
+            offer.worker == Some(worker.lease.token) && offer.end.is_none()
+        };
+        let running = shared.offers.iter().filter(is_its).map(|found| WorkerStep {
+            asset: found.offer.asset.to_string(),
+            since: instant(found.claimed.unwrap_or(found.offer.at)),
+            attempt: found.offer.attempt,
+        });
+        let holder = &worker.lease.holder;
+        StepWorker {
+            pid: holder.pid,
+            host: holder.host.clone(),
+            since: instant(holder.started),
+            places: worker.places,
+            running: running.collect(),
+        }
+    });
+    workers.collect()
+}
+
+fn offered(shared: &SharedSteps) -> Vec<String> {
+    let free = shared.offers.iter().filter(|offer| offer.worker.is_none() && offer.end.is_none());
+    free.map(|offer| offer.offer.asset.to_string()).collect()
 }
 
 fn next((asset, Upcoming { at, trigger }): (AssetId, Upcoming)) -> NextTick {

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use millstream_engine::Engine;
+use millstream_project::TelemetrySpec;
 use millstream_telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
@@ -17,12 +18,15 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// Sends until `cancel`, to the receivers that the project at work names.
 pub(crate) async fn keep_telling(backend: Arc<Backend>, metrics: Arc<Metrics>, cancel: CancellationToken) {
     while !cancel.is_cancelled() {
+        // Of the engine nothing is kept: a project that is loaded again takes its place.
         let engine = backend.live().engine.clone();
+        let (sending, receivers) = (engine.sending(), engine.project().spec.telemetry.clone());
+        drop(engine);
         let until = cancel.child_token();
-        let sending = match engine.sending() {
+        let sending = match sending {
             Ok(sending) => sending.map(|sending| sending.counted(metrics.clone())),
             Err(error) => {
-                tracing::warn!(%error, "nothing is told outside");
+                tracing::warn!(error = error.told(), "nothing is told outside");
                 None
             }
         };
@@ -33,7 +37,7 @@ pub(crate) async fn keep_telling(backend: Arc<Backend>, metrics: Arc<Metrics>, c
             }
         };
         let changed = async {
-            watch(&backend, &engine, &metrics, &until).await;
+            watch(&backend, &receivers, &metrics, &until).await;
             until.cancel();
         };
         futures::join!(sent, changed);
@@ -41,27 +45,35 @@ pub(crate) async fn keep_telling(backend: Arc<Backend>, metrics: Arc<Metrics>, c
     drain(&backend.live().engine).await;
 }
 
-/// Returns when the project at work names other receivers.
-async fn watch(backend: &Backend, engine: &Engine, metrics: &Metrics, until: &CancellationToken) {
+/// Returns when the project at work names others than these `receivers`.
+async fn watch(backend: &Backend, receivers: &TelemetrySpec, metrics: &Metrics, until: &CancellationToken) {
     loop {
         tokio::select! {
             () = until.cancelled() => return,
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
+        let engine = backend.live().engine.clone();
+        if engine.project().spec.telemetry != *receivers {
+            return;
+        }
         if let Ok(all) = engine.telemetry().await {
             all.iter().for_each(|status| metrics.messages_waiting(status.receiver, status.waiting));
-        }
-        if backend.live().engine.project().spec.telemetry != engine.project().spec.telemetry {
-            return;
         }
     }
 }
 
+/// The outcome of a command's work, once what the work told was sent, however it ended.
+pub(crate) async fn and_tell<T>(engine: &Engine, work: impl Future<Output = T>) -> T {
+    let done = work.await;
+    drain(engine).await;
+    done
+}
+
 /// Sends what waits, as far as its receivers take it within a few seconds.
-pub(crate) async fn drain(engine: &Engine) {
+async fn drain(engine: &Engine) {
     match engine.sending() {
         Ok(Some(sending)) => sending.drain(DRAIN_TIME).await,
         Ok(None) => {}
-        Err(error) => tracing::warn!(%error, "nothing is told outside"),
+        Err(error) => tracing::warn!(error = error.told(), "nothing is told outside"),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use millstream_api::backfills::{
     BackfillInfo, BackfillPlan, PartitionCheck, PartitionState, PartitionsDocument,
 };
+use millstream_api::figures::Cost;
 use millstream_engine::{BackfillPreview, BackfillRecord, PartitionOverview};
 
 use super::{Of, instant};
@@ -21,6 +22,7 @@ impl Of<&BackfillPreview> for BackfillPlan {
             chunks: preview.chunks,
             parallel: preview.parallel,
             rows: preview.rows,
+            cost: preview.cost.as_ref().map(Cost::of),
             takes_ms: preview.takes.map(|takes| u64::try_from(takes.as_millis()).unwrap_or(u64::MAX)),
         }
     }

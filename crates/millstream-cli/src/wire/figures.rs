@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use millstream_api::figures::{Cost, Figures, Pair, Receipt, RunDiff, StepDiff};
 use millstream_state::{
-    Cost as RecordedCost, Proof, Receipt as RecordedReceipt, RunRecord, StepFigures, StepRecord,
+    Cost as RecordedCost, Proof, Receipt as RecordedReceipt, RunOutcome, RunRecord, StepFigures, StepOutcome,
+    StepRecord,
 };
 use millstream_types::{AssetId, AssetVersion};
 
@@ -60,7 +61,7 @@ impl Of<&RecordedCost> for Cost {
             cpu: millionths(cost.cpu),
             read: millionths(cost.read),
             calls: millionths(cost.calls),
-            stored_month: millionths(cost.stored_month),
+            stored_month: cost.stored_month.map(millionths),
         }
     }
 }
@@ -78,9 +79,17 @@ impl Of<((&RunRecord, &[StepRecord]), (&RunRecord, &[StepRecord]))> for RunDiff 
             steps.keys().filter(|asset| !others.contains_key(*asset)).map(ToString::to_string).collect()
         };
         let both = first.iter().filter_map(|(asset, step)| Some((step, second.get(asset)?)));
+        let steps = |steps: &BTreeMap<AssetId, StepRecord>| steps.values().cloned().collect::<Vec<_>>();
+        let (steps_before, steps_after) = (steps(&first), steps(&second));
+        let cost = |steps: &[StepRecord]| total(steps).map(|cost| millionths(cost.total()));
         Self {
             before: before.run.to_string(),
             after: after.run.to_string(),
+            command: Pair { before: before.command.clone(), after: after.command.clone() },
+            outcome: Pair { before: outcome(before), after: outcome(after) },
+            elapsed_ms: Pair { before: took(before), after: took(after) },
+            cpu_seconds: Pair { before: cpu(&steps_before), after: cpu(&steps_after) },
+            cost: Pair { before: cost(&steps_before), after: cost(&steps_after) },
             added: alone(&second, &first),
             removed: alone(&first, &second),
             steps: both.map(StepDiff::of).collect(),
@@ -90,6 +99,14 @@ impl Of<((&RunRecord, &[StepRecord]), (&RunRecord, &[StepRecord]))> for RunDiff 
 
 impl Of<(&StepRecord, &StepRecord)> for StepDiff {
     fn of((before, after): (&StepRecord, &StepRecord)) -> Self {
+        fn both<T>(
+            (before, after): (&StepRecord, &StepRecord),
+            figure: impl Fn(&StepFigures) -> Option<T>,
+        ) -> Pair<Option<T>> {
+            let of = |step: &StepRecord| step.figures.as_ref().and_then(&figure);
+            Pair { before: of(before), after: of(after) }
+        }
+        let steps = (before, after);
         let ms = |step: &StepRecord| u64::try_from(step.elapsed.as_millis()).unwrap_or(u64::MAX);
         Self {
             asset: after.asset.to_string(),
@@ -97,7 +114,13 @@ impl Of<(&StepRecord, &StepRecord)> for StepDiff {
                 before: before.outcome.as_str().to_owned(),
                 after: after.outcome.as_str().to_owned(),
             },
+            reason: Pair { before: before.reason_text.clone(), after: after.reason_text.clone() },
+            message: Pair { before: message(before), after: message(after) },
             elapsed_ms: Pair { before: ms(before), after: ms(after) },
+            cpu_seconds: both(steps, |figures| figures.cpu_us.map(millionths)),
+            bytes_read: both(steps, |figures| figures.bytes_read),
+            bytes_written: both(steps, |figures| figures.bytes_written),
+            rows_read: both(steps, |figures| figures.receipt?.rows_in),
             rows_written: Pair { before: before.rows_written, after: after.rows_written },
             rows_rejected: Pair { before: before.rows_rejected, after: after.rows_rejected },
             version: Pair {
@@ -107,6 +130,29 @@ impl Of<(&StepRecord, &StepRecord)> for StepDiff {
             definition_changed: definition(before).zip(definition(after)).map(|(one, other)| one != other),
             inputs_changed: inputs_changed(before, after),
         }
+    }
+}
+
+fn outcome(run: &RunRecord) -> String {
+    run.outcome.map_or("under_way", RunOutcome::as_str).to_owned()
+}
+
+fn took(run: &RunRecord) -> Option<u64> {
+    u64::try_from(run.finished?.0.saturating_sub(run.started.0) / 1_000).ok()
+}
+
+/// The processor time of the steps, in seconds; `None` where that of none is known.
+fn cpu(steps: &[StepRecord]) -> Option<f64> {
+    let all = steps.iter().filter_map(|step| step.figures.as_ref()?.cpu_us);
+    all.reduce(u64::saturating_add).map(millionths)
+}
+
+fn message(step: &StepRecord) -> Option<String> {
+    match &step.outcome {
+        StepOutcome::Failed { error, .. } => Some(error.clone()),
+        StepOutcome::Halted { reason, .. } => Some(reason.clone()),
+        StepOutcome::Skipped { because } => Some(because.to_string()),
+        StepOutcome::Built | StepOutcome::Unchanged | StepOutcome::Cancelled => None,
     }
 }
 
@@ -135,7 +181,11 @@ pub(crate) fn total(steps: &[StepRecord]) -> Option<RecordedCost> {
             cpu: sum.cpu.saturating_add(cost.cpu),
             read: sum.read.saturating_add(cost.read),
             calls: sum.calls.saturating_add(cost.calls),
-            stored_month: sum.stored_month.saturating_add(cost.stored_month),
+            // What is known: a step that stores nothing in the lake takes nothing away from that.
+            stored_month: match (sum.stored_month, cost.stored_month) {
+                (Some(sum), Some(month)) => Some(sum.saturating_add(month)),
+                (sum, month) => sum.or(month),
+            },
             currency: sum.currency,
         },
         // The prices were changed in the midst of the run: what came later counts.

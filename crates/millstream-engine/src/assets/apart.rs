@@ -9,6 +9,7 @@ use millstream_plan::Reason;
 use millstream_types::{AssetId, RunId, TimestampMicros};
 use millstream_usage::Account;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::runner;
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
     lease::Lease,
     measure::figures,
     run::{StepResult, failed_outcome},
+    step_log::{self, RunLogs},
 };
 
 /// The work that a command is about to do.
@@ -45,6 +47,7 @@ pub(crate) struct ApartRun<'a> {
     asked: TimestampMicros,
     started: Instant,
     steps: Vec<StepReport>,
+    logs: RunLogs,
 }
 
 /// Leases the assets, and records that a run on them has begun.
@@ -65,7 +68,9 @@ pub(crate) async fn begin<'a>(
         }
     };
     let (cancel, started) = (lease.cancel.clone(), Instant::now());
-    let begun = ApartRun { cancel, world, assets, lease, run, events, asked, started, steps: Vec::new() };
+    let logs = RunLogs::new(run.clone(), world.state.clone(), world.options.clock.clone());
+    let begun =
+        ApartRun { cancel, world, assets, lease, run, events, asked, started, steps: Vec::new(), logs };
     let planned = |asset: &AssetId| PlannedAsset { asset: asset.clone(), reason: Reason::Forced };
     let steps = begun.planned().map(planned).collect();
     events.publish(Event::RunStarted { run: begun.run.clone(), steps });
@@ -83,14 +88,19 @@ impl ApartRun<'_> {
         self.events.publish(Event::StepStarted { asset: asset.clone(), reason: Reason::Forced });
         let account = Account::default();
         self.world.tell_step_begun(&self.run, asset, &Reason::Forced, began).await?;
-        let (done, result) = match account.charge(Box::pin(work)).await {
+        self.logs.begin(asset);
+        let span = tracing::error_span!("step", run = %self.run, %asset);
+        let work = account.charge(Box::pin(work.instrument(span)));
+        let (done, result) = match self.logs.keeping(asset, work).await {
             Ok((value, result)) => (Ok(value), result),
             Err(error) => {
+                step_log::attempt_failed(&self.run, asset, &error);
                 let failed = StepResult::without_rows(failed_outcome(&error), None);
                 (Err(error), failed)
             }
         };
         let mut report = StepReport::of(asset.clone(), Reason::Forced, result, started.elapsed());
+        self.logs.end(asset).await;
         let prices = self.world.project.spec.prices.as_ref();
         report.figures = Some(figures(&account, (self.asked, began), 0, report.receipt, prices));
         match (done, self.record(report).await) {

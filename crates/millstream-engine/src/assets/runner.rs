@@ -19,6 +19,7 @@ use crate::{
     lease::Lease,
     measure::Measures,
     run::StepResult,
+    step_log::{self, RunLogs},
 };
 
 /// Carries out the steps of one run.
@@ -38,6 +39,7 @@ pub(crate) struct StepRunner {
     pub events: Publisher,
     pub cancel: CancellationToken,
     pub measures: Measures,
+    pub logs: RunLogs,
     /// The online store, once a step has needed it. Only one process can have an embedded store open, and this one keeps it
     /// open until the run is over.
     pub features: OnceCell<FeatureServer>,
@@ -71,6 +73,7 @@ impl StepExecutor for StepRunner {
     async fn record(&self, report: &mut StepReport) -> Result<(), EngineError> {
         let (now, prices) = (self.world.options.clock.now(), self.world.project.spec.prices.as_ref());
         report.figures = Some(self.measures.end(&report.asset, report.receipt, prices, now));
+        self.logs.end(&report.asset).await;
         record(&self.world, &self.run, report).await?;
         // Whoever asked for it: what was damaged is whole again.
         if self.full_refresh && ended_well(report) {
@@ -101,7 +104,12 @@ impl StepRunner {
         }
         // The span is there whatever the filter lets through, since a warning needs it as much.
         let span = tracing::error_span!("step", run = %self.run, asset = %step.asset);
-        let ended = account.charge(Box::pin(attempt.instrument(span.clone()))).await;
+        self.logs.begin(&step.asset);
+        let work = account.charge(Box::pin(attempt.instrument(span.clone())));
+        let ended = self.logs.keeping(&step.asset, work).await;
+        if let Err(error) = &ended {
+            step_log::attempt_failed(&self.run, &step.asset, error);
+        }
         span.in_scope(|| match &ended {
             Ok(_) => tracing::debug!("the attempt has ended well"),
             Err(error) => tracing::debug!(code = error.code(), "the attempt has failed"),

@@ -1,6 +1,10 @@
 //! The classes of errors. An error is classed once, here; whatever has to be decided about it goes by its class.
 
+use std::io;
+
 use millstream_connector::ConnectorError;
+use millstream_lake::{LakeError, StorageFault};
+use millstream_online::{Fault, OnlineError};
 use millstream_state::StateError;
 
 use crate::EngineError;
@@ -14,6 +18,9 @@ pub enum ErrorClass {
     Throttled,
     /// The other side could not be reached.
     Unavailable,
+    /// One of the environment's own stores, or a disk, has no room or may not be written. Nothing of that lies in the asset, and it passes
+    /// once somebody has helped.
+    Store,
     /// What was read or computed cannot be right; only other data changes that.
     Data,
     /// What the project or a command asks for cannot work; only a person changes that.
@@ -32,6 +39,7 @@ impl ErrorClass {
             Self::Transient => "transient",
             Self::Throttled => "throttled",
             Self::Unavailable => "unavailable",
+            Self::Store => "store",
             Self::Data => "data",
             Self::Definition => "definition",
             Self::Bug => "bug",
@@ -54,7 +62,33 @@ impl EngineError {
             Some(Some(_)) => ErrorClass::Throttled,
             Some(None) if self.is_unreachable() => ErrorClass::Unavailable,
             Some(None) => ErrorClass::Transient,
+            None if self.is_refused_by_store() => ErrorClass::Store,
             None => self.lasting_class(),
+        }
+    }
+
+    /// Whether a store that all steps use refused to do its work.
+    fn is_refused_by_store(&self) -> bool {
+        match self {
+            Self::Lake(LakeError::Storage { fault, .. }) => {
+                matches!(fault, StorageFault::DiskFull | StorageFault::Permission)
+            }
+            Self::State(error) => matches!(
+                error,
+                StateError::Open { .. }
+                    | StateError::Folder { .. }
+                    | StateError::Unreachable { .. }
+                    | StateError::Query { .. }
+                    | StateError::LockFile { .. }
+            ),
+            Self::Online(OnlineError::Storage { fault, .. }) => {
+                matches!(fault, Fault::Full | Fault::Permission)
+            }
+            Self::Online(OnlineError::Stopped) => true,
+            Self::Materialize { source, .. } => source.is_refused_by_store(),
+            // What a source refuses is its own matter, and its place has a circuit.
+            Self::Source { .. } => false,
+            _ => has_no_room(self),
         }
     }
 
@@ -102,4 +136,22 @@ impl EngineError {
             _ => ErrorClass::Definition,
         }
     }
+}
+
+/// Whether a disk that was written to is full, such as the one on which queries spill.
+fn has_no_room(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if kind.is_some_and(|kind| {
+            matches!(
+                kind,
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem
+            )
+        }) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }

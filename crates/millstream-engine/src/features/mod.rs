@@ -18,6 +18,7 @@ use crate::assets::{feature_view::progress, service::versions as services};
 pub(crate) use access::OnlineAccess;
 pub use list::{FeatureEntry, FeatureList, OnDemandEntry, ServiceEntry, ViewEntry};
 pub use pushed::PushTo;
+pub(crate) use served::{SERVED, served_schema};
 pub(crate) use server::Inner;
 pub(crate) use server::online_view;
 pub use server::{FeatureServer, ReadColumn, Readable, ReadableName};

@@ -25,6 +25,7 @@ use tokio::time::{Duration, interval};
 use super::server::{ReadColumn, Readable};
 use crate::{
     EngineError,
+    error::told,
     process::Process,
     publish::{Append, append},
 };
@@ -270,7 +271,7 @@ async fn write_all(process: Arc<Process>, mut queue: mpsc::Receiver<Message>, ro
             _ = ticks.tick() => {
                 // The rows stay until they can be written.
                 if let Err(error) = write(&process, &mut waiting, &room).await {
-                    tracing::warn!(%error, "served values cannot be kept for comparison");
+                    tracing::warn!(error = told(&error), "served values cannot be kept for comparison");
                 }
                 continue;
             }
@@ -286,7 +287,7 @@ async fn write_all(process: Arc<Process>, mut queue: mpsc::Receiver<Message>, ro
 }
 
 /// The columns of the table of served values.
-pub(super) fn served_schema() -> SchemaRef {
+pub(crate) fn served_schema() -> SchemaRef {
     let instant = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let fields = [
         ("served_at", instant()),
@@ -313,6 +314,7 @@ async fn write(
         return Ok(());
     }
     let batch = batch(waiting)?;
+    let _alone = process.served.lock().await;
     let table: TableName = SERVED.parse().map_err(|_| EngineError::Worker { doing: "naming a table" })?;
     let base = process.lake.snapshot(&table, At::Latest).await?;
     let rows = Append {

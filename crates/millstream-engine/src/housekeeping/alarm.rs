@@ -14,8 +14,8 @@ use crate::{Engine, EngineError, Event};
 /// After so many attempts in a row that did not end well, there is an alarm.
 const FAILURES_MAX: u32 = 3;
 
-/// How long after a tick housekeeping may end at the latest, in microseconds; for one that is due more often than that, the
-/// next two ticks say it.
+/// How long after the second tick that nobody answered the alarm comes, in microseconds: housekeeping itself takes a while, and a server may
+/// just have started.
 const LATE_MAX: i64 = 6 * 60 * 60 * 1_000_000;
 
 /// What an alarm is about that says that housekeeping does not run at all.
@@ -117,15 +117,25 @@ fn is_late(schedule: &Trigger, whole: &HousekeepingRecord, now: TimestampMicros)
 }
 
 fn late(whole: &HousekeepingRecord, now: TimestampMicros) -> HousekeepingAlarm {
-    let days = |from: TimestampMicros| now.0.saturating_sub(from.0) / (24 * 60 * 60 * 1_000_000);
+    let ago = |from: TimestampMicros| span(now.0.saturating_sub(from.0));
     let since = match whole.ended {
-        Some(ended) => format!("housekeeping last ended well {} days ago", days(ended)),
-        None => format!("housekeeping has never ended well in {} days", days(whole.since)),
+        Some(ended) => format!("housekeeping last ended well {} ago", ago(ended)),
+        None => format!("housekeeping has never ended well in {}", ago(whole.since)),
     };
     HousekeepingAlarm {
         about: LATE.to_owned(),
         message: format!("{since}; small files and old versions pile up"),
         hint: "let `millstream serve` run, or run `millstream maintain`".to_owned(),
+    }
+}
+
+/// A span of so many microseconds, in hours, or in days from two of them on.
+fn span(micros: i64) -> String {
+    let hours = micros / 3_600_000_000;
+    match (hours / 24, hours) {
+        (2.., _) => format!("{} days", hours / 24),
+        (_, 1) => "1 hour".to_owned(),
+        _ => format!("{hours} hours"),
     }
 }
 

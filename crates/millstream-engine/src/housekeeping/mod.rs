@@ -5,13 +5,16 @@
 //! next round. Everything else makes no version, so that nobody is in its way. A process that ends at any point leaves tables
 //! as they were, or tidier, and the next attempt begins anew.
 //!
-//! Its silence is an alarm: see [`alarm`].
+//! Tables come in the order in which they were looked at last, the one that waits longest first, until the time for the whole is
+//! over: see [`turns`]. Its silence is an alarm: see [`alarm`].
 
 mod alarm;
 mod due;
 mod history;
 mod quiet;
+mod served;
 mod table;
+mod turns;
 
 use std::time::{Duration, Instant};
 
@@ -31,6 +34,7 @@ use crate::{
 use due::{Due, due};
 use quiet::Quiet;
 use table::Tidied;
+use turns::Turns;
 
 pub use alarm::{HousekeepingAlarm, HousekeepingStatus, ToldAlarms};
 pub(crate) use history::{forget, record_all_well};
@@ -55,6 +59,8 @@ pub struct HousekeepingReport {
     pub tables: Vec<MaintenanceReport>,
     /// The tables that could not be tidied, and the history if it could not be shortened, each with the reason.
     pub failed: Vec<(String, String)>,
+    /// The number of tables for which no time was left; they come first the next time.
+    pub left: usize,
     pub forgotten: Forgotten,
     pub elapsed: Duration,
 }
@@ -126,6 +132,7 @@ impl Engine {
             run: run.clone(),
             tables: Vec::new(),
             failed: Vec::new(),
+            left: 0,
             forgotten: Forgotten::default(),
             elapsed: Duration::ZERO,
         };
@@ -173,15 +180,24 @@ impl Engine {
         let tables = self.tables(&selected, true).await?;
         let known: Vec<HousekeepingRecord> = world.state.housekeeping().await?;
         let mut quiet = Quiet::beside(events, world.events.subscribe());
-        let mut busy = Vec::new();
-        for table in &tables {
-            if !self.tidy_one(table, &known, &mut quiet, lease, events, report).await? {
+        let at_most = world.project.spec.housekeeping.at_most;
+        let turns = Turns::begin(world.options.clock.now(), at_most);
+        let (mut busy, mut left) = (Vec::new(), Vec::new());
+        for table in turns::in_order(&tables, &known) {
+            if turns.are_over(world.options.clock.now()) {
+                left.push(table);
+            } else if !self.tidy_one(table, &known, &mut quiet, lease, events, report).await? {
                 busy.push(table);
             }
         }
+        report.left = left.len();
+        if let Some(first) = left.first() {
+            tracing::warn!(tables = left.len(), %first, "housekeeping had no time for all tables; these come first the next time");
+        }
         // Whoever worked on these may have ended by now.
         for table in busy {
-            if !self.tidy_one(table, &known, &mut quiet, lease, events, report).await? {
+            let is_over = turns.are_over(world.options.clock.now());
+            if is_over || !self.tidy_one(table, &known, &mut quiet, lease, events, report).await? {
                 let because = "others were at work on it all the time".to_owned();
                 self.failed(table.to_string(), &known, Failure { because, code: None }, lease, report)
                     .await?;
@@ -219,7 +235,7 @@ impl Engine {
                 done.into_iter().for_each(|done| tell_unless_idle(done, events, report));
                 return Ok(false);
             }
-            Ok(Tidied::Gone) => self.well(&table.to_string(), known, lease).await?,
+            Ok(Tidied::Gone) => self.gone(&table.to_string(), known, lease).await?,
             Ok(Tidied::Held(because)) => {
                 let failure = Failure { because, code: None };
                 self.failed(table.to_string(), known, failure, lease, report).await?;
@@ -242,8 +258,17 @@ impl Engine {
         Ok(true)
     }
 
-    /// Records that something is well that was not.
+    /// Records that a part is well, and when it was looked at.
     async fn well(&self, name: &str, known: &[HousekeepingRecord], lease: &Lease) -> Result<(), EngineError> {
+        let now = self.world().options.clock.now();
+        let since = known.iter().find(|record| record.name == name).map_or(now, |record| record.since);
+        let record =
+            HousekeepingRecord { begun: Some(now), ended: Some(now), ..HousekeepingRecord::new(name, since) };
+        Ok(self.world().state.record_housekeeping(lease.token, &record).await?)
+    }
+
+    /// Forgets what is recorded of a table that is not there.
+    async fn gone(&self, name: &str, known: &[HousekeepingRecord], lease: &Lease) -> Result<(), EngineError> {
         if known.iter().any(|record| record.name == name) {
             self.world().state.forget_housekeeping(lease.token, name).await?;
         }

@@ -10,7 +10,7 @@ use millstream_state::StateError;
 use millstream_types::{AssetId, TableName};
 use tokio_util::sync::CancellationToken;
 
-use super::{COMMAND, Quiet};
+use super::{COMMAND, Quiet, served};
 use crate::{
     Engine, EngineError, MaintenanceReport, Publisher,
     assets::feature_view,
@@ -74,12 +74,14 @@ impl Engine {
         cancel: &CancellationToken,
     ) -> Result<Tidied, EngineError> {
         let tidied = async {
-            let (done, is_busy) = match self.compact_in_rounds(table, quiet, events, cancel).await? {
+            let writers = self.writers_of(table).await?;
+            let (done, is_busy) = match self.compact_in_rounds(table, &writers, quiet, events, cancel).await?
+            {
                 Compacted::Done(done) => (done, false),
                 Compacted::Busy(done) => (done, true),
                 Compacted::Instead(tidied) => return Ok(tidied),
             };
-            let options = self.options_of(table).await?;
+            let options = self.options_of(table, &writers).await?;
             let cleaned = tokio::select! {
                 cleaned = self.world().lake.clean(table, &options) => cleaned?,
                 () = cancel.cancelled() => return Err(EngineError::Cancelled),
@@ -101,12 +103,12 @@ impl Engine {
     async fn compact_in_rounds(
         &self,
         table: &TableName,
+        writers: &[AssetId],
         quiet: &mut Quiet,
         events: &Publisher,
         cancel: &CancellationToken,
     ) -> Result<Compacted, EngineError> {
         let (world, began) = (self.world(), Instant::now());
-        let writers = self.writers_of(table).await?;
         let mut done = Maintained::default();
         loop {
             let standing = self.standing(table).await?;
@@ -114,7 +116,10 @@ impl Engine {
             match world.lake.small_files(table, &options).await? {
                 None => return Ok(Compacted::Instead(Tidied::Gone)),
                 // A table that nobody is known to write is under no lease; it is only cleaned.
-                Some(small) if standing == Standing::Free && (small == 0 || writers.is_empty()) => {
+                Some(small)
+                    if standing == Standing::Free
+                        && (small == 0 || writers.is_empty() && !served::is_served(table)) =>
+                {
                     return Ok(Compacted::Done(Maintained { files_left: 0, ..done }));
                 }
                 Some(_) => {}
@@ -123,7 +128,7 @@ impl Engine {
                 () = quiet.wait(QUIET_MAX) => {}
                 () = cancel.cancelled() => return Err(EngineError::Cancelled),
             }
-            match self.round_leased(table, &writers, events, cancel).await? {
+            match self.round_leased(table, writers, events, cancel).await? {
                 Round::Done(round) => done = done.and(round),
                 Round::Gone => return Ok(Compacted::Instead(Tidied::Gone)),
                 Round::Held(because) => return Ok(Compacted::Instead(Tidied::Held(because))),
@@ -150,6 +155,9 @@ impl Engine {
         cancel: &CancellationToken,
     ) -> Result<Round, EngineError> {
         let world = self.world();
+        if served::is_served(table) {
+            return self.round_alone(table).await;
+        }
         let lease = match world.lease(COMMAND, writers, BUSY_MAX, events, cancel).await {
             Ok(lease) => lease,
             Err(EngineError::State(StateError::Locked { .. })) => return Ok(Round::Busy),
@@ -168,6 +176,20 @@ impl Engine {
         round
     }
 
+    /// A round of the table that the server itself writes now and then, which waits meanwhile. Another process may write it too.
+    async fn round_alone(&self, table: &TableName) -> Result<Round, EngineError> {
+        let world = self.world();
+        let _alone = world.served.lock().await;
+        let round = self.round(table).await;
+        if round.is_err() {
+            world.lake.abandon(table).await;
+        }
+        match round {
+            Err(EngineError::Lake(LakeError::Conflict { .. })) => Ok(Round::Busy),
+            round => round,
+        }
+    }
+
     async fn round(&self, table: &TableName) -> Result<Round, EngineError> {
         match self.standing(table).await? {
             Standing::Free => {}
@@ -179,17 +201,21 @@ impl Engine {
         Ok(self.compact_table(table, &options).await?.map_or(Round::Gone, Round::Done))
     }
 
-    /// What may go: neither what the policy keeps, nor what is pinned or read, nor what work that goes on now may have opened.
-    async fn options_of(&self, table: &TableName) -> Result<MaintainOptions, EngineError> {
+    /// What may go: neither what the policy keeps, nor what is pinned or read, nor what work on the table, or on those that read it, may have
+    /// opened.
+    async fn options_of(
+        &self,
+        table: &TableName,
+        writers: &[AssetId],
+    ) -> Result<MaintainOptions, EngineError> {
         let world = self.world();
         let (now, policy) = (world.options.clock.now(), &world.project.spec.housekeeping);
         let mut pinned = self.pinned().await?.remove(table).unwrap_or_default();
         // The newest version is kept by itself.
         let newest = world.lake.snapshot(table, At::Latest).await?;
         pinned.retain(|version| newest.as_ref().is_none_or(|newest| *version < newest.version()));
-        let assets: BTreeSet<&AssetId> = world.project.graph.assets().iter().map(|asset| &asset.id).collect();
         let leases = world.state.leases(now).await?;
-        let working = leases.iter().filter(|lease| lease.assets.iter().any(|asset| assets.contains(asset)));
+        let working = leases.iter().filter(|lease| writers.iter().any(|asset| lease.assets.contains(asset)));
         let longest = working.map(|lease| lease.holder.age(now)).max().unwrap_or_default();
         let retention = policy.files.as_std().max(longest + READERS);
         Ok(MaintainOptions { retention, pinned, ..MaintainOptions::at(now) })

@@ -81,6 +81,19 @@ pub(crate) struct Append<'a> {
     pub info: Value,
 }
 
+/// Puts files in the place of others without a step, because a policy keeps some of their rows no longer.
+pub(crate) async fn replace_files(
+    process: &Process,
+    table: &TableName,
+    base: &Snapshot,
+    remove: Vec<DataFile>,
+    add: Vec<StagedFile>,
+) -> Result<(), EngineError> {
+    let at = process.options.clock.now();
+    let change = Change { add, remove, operation: Operation::Delete, ..Change::of(table, Some(base), at) };
+    change.put(process, Value::Null).await.map(drop)
+}
+
 /// Writes the rows and makes them visible. If the commit fails, the written files are deleted, because the caller tries again
 /// with all of the rows.
 pub(crate) async fn append(process: &Process, rows: Append<'_>) -> Result<(), EngineError> {

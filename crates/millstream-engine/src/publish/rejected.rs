@@ -6,12 +6,12 @@ use datafusion::{
     prelude::{ident, lit},
 };
 use futures::TryStreamExt;
-use millstream_lake::{At, DataFile, LakeTable, Operation, Snapshot, StagedFile};
+use millstream_lake::{At, DataFile, LakeTable, Operation, ScanCount, Snapshot, StagedFile};
 use millstream_quality::rejected_schema;
 use millstream_types::SOURCE;
 
 use super::{Candidate, Change, EPOCH};
-use crate::{EngineError, commit_info::REJECTED_TXN, rejected::is_lost, stored, writers::Writers};
+use crate::{EngineError, commit_info::REJECTED_TXN, receipt, rejected::is_lost, stored, writers::Writers};
 
 /// Commits the candidate's rejected rows. Returns whether the table of rejected rows was changed and is complete, so that the
 /// candidate's commit may name its epoch under [`REJECTED_TXN`].
@@ -67,20 +67,24 @@ async fn drop_epochs(
     if touched.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }
-    let provider = LakeTable::new(&world.lake, base.schema(), touched.clone())?;
+    let scanned = ScanCount::default();
+    let provider = LakeTable::counted(&world.lake, base.schema(), touched.clone(), &scanned)?;
     let columns: Vec<_> = base.schema().fields().iter().map(|field| field.name().clone()).collect();
     let condition = ident(EPOCH).lt_eq(lit(before));
     let mut rows = stored::scan(world, base.table(), provider, &columns, Some(condition)).await?;
     let mut writers = Writers::new(&world.lake, base.table(), base.schema(), 1);
+    let mut stayed = 0;
     while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(base.table(), source))? {
-        writers
-            .write(match superseded {
-                Some(superseded) => superseded.without(&batch)?,
-                None => batch,
-            })
-            .await?;
+        let batch = match superseded {
+            Some(superseded) => superseded.without(&batch)?,
+            None => batch,
+        };
+        stayed += batch.num_rows() as u64;
+        writers.write(batch).await?;
     }
     let kept = writers.finish().await?;
+    let gone = scanned.rows().map(|scanned| scanned.saturating_sub(stayed));
+    receipt::check_rewritten(base.table(), &touched, gone, &kept)?;
     let rows_before: Option<u64> = touched.iter().map(DataFile::rows).sum();
     if rows_before == Some(kept.iter().map(StagedFile::rows).sum()) {
         world.lake.discard(kept).await;

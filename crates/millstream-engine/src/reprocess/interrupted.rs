@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use arrow::{
-    array::{Array, AsArray, RecordBatch},
+    array::{Array, AsArray, BooleanArray, RecordBatch},
     compute::{cast, filter_record_batch},
     datatypes::{DataType, Int64Type},
 };
@@ -17,6 +17,7 @@ use crate::{
     commit_info::{CommitInfo, Committed, REPROCESS_TXN},
     engine::{StepContext, World},
     publish::{replace_rejected, taken},
+    receipt,
     resolver::provider,
     stored,
     writers::Writers,
@@ -50,13 +51,17 @@ pub(crate) async fn finish_interrupted(context: &StepContext, table: &TableName)
     let provider = LakeTable::new(&world.lake, rejected.schema(), rejected.files().to_vec())?;
     let mut rows = stored::scan(world, rejected.table(), provider, &names, None).await?;
     let mut still = Writers::new(&world.lake, rejected.table(), rejected.schema(), 1);
+    let mut gone = 0;
     while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(table, source))? {
-        let stays = places(&batch).map(|place| Some(!entered.contains(&place))).collect();
+        let stays: BooleanArray = places(&batch).map(|place| Some(!entered.contains(&place))).collect();
+        gone += (batch.num_rows() - stays.true_count()) as u64;
         let batch = filter_record_batch(&batch, &stays)
             .map_err(|source| EngineError::Compute { table: table.clone(), source })?;
         still.write(batch).await?;
     }
-    replace_rejected(context, &rejected, still.finish().await?).await
+    let still = still.finish().await?;
+    receipt::check_rewritten(rejected.table(), rejected.files(), Some(gone), &still)?;
+    replace_rejected(context, &rejected, still).await
 }
 
 /// The source and position of every row that the reprocessing with the transaction version `reached` took in. They are read

@@ -210,7 +210,7 @@ fn blocker(report: &StepReport) -> Option<AssetId> {
 }
 
 /// The checks that halted a step; `None` for one that was not halted, or not by its checks.
-fn halting(report: &StepReport) -> Option<Vec<CheckId>> {
+pub(crate) fn halting(report: &StepReport) -> Option<Vec<CheckId>> {
     let is_broken = |check: &&CheckReport| !check.passed && check.severity == Severity::Halt;
     let broken = report.checks.iter().filter(is_broken).map(|check| check.check.clone()).collect::<Vec<_>>();
     let is_halted = matches!(report.outcome, StepOutcome::Halted { .. });

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use millstream_state::{HeldLease, LeaseToken, StateError};
+use millstream_state::{HeldLease, LeaseToken};
 use millstream_types::AssetId;
 use tokio::task::JoinError;
 
@@ -29,8 +29,9 @@ impl OthersLeases {
 
 impl Tenure {
     /// A step that was started found somebody else at work on its asset.
-    pub(super) fn take_kept_away(&mut self, asset: &AssetId, because: &StateError) {
-        tracing::info!(%asset, %because, "a step waits until others are done with its asset");
+    pub(super) fn take_kept_away(&mut self, asset: &AssetId, because: &str) {
+        tracing::info!(%asset, because, "a step waits until others are done with its asset");
+        self.started.remove(asset);
         self.waiting.insert(asset.clone());
         let now = self.now();
         let decisions = self.scheduler.kept_away(asset, now);
@@ -42,7 +43,7 @@ impl Tenure {
         let held: BTreeSet<AssetId> = match self.engine.world().state.leases(self.now()).await {
             Ok(leases) => leases.into_iter().flat_map(|lease| lease.assets).collect(),
             Err(error) => {
-                tracing::warn!(%error, "it is not known what others hold; trying again");
+                tracing::warn!(error = told(&error), "it is not known what others hold; trying again");
                 return Ok(());
             }
         };
@@ -60,7 +61,7 @@ impl Tenure {
     /// something, and before it had recorded that.
     pub(super) fn see_leases(&mut self, mut held: Vec<HeldLease>) {
         held.retain(|lease| {
-            lease.token != self.lease.token && !lease.assets.iter().all(|asset| self.own.contains_key(asset))
+            lease.token != self.lease.token && !lease.assets.iter().all(|asset| self.runs(asset))
         });
         self.doubtful.append(&mut self.others.see(held));
         self.reconcile_doubtful();

@@ -1,7 +1,7 @@
 //! What failures do to the schedule: circuits that hold steps, assets that are set aside and come back.
 
 use millstream_schedule::Ending;
-use millstream_state::StepOutcome;
+use millstream_state::{StateError, StepOutcome};
 use millstream_types::AssetId;
 
 use super::tenure::Tenure;
@@ -46,7 +46,9 @@ impl Tenure {
                     self.resume(&asset).await?;
                 }
             }
-            Err(error) => tracing::warn!(%error, "what was asked for cannot be read; trying again"),
+            Err(error) => {
+                tracing::warn!(error = told(&error), "what was asked for cannot be read; trying again")
+            }
         }
         Ok(())
     }
@@ -57,7 +59,7 @@ impl Tenure {
         self.carry_out(decisions, &[]).await?;
         // An asset that is asked for twice comes back once more, which does no harm.
         if let Err(error) = self.engine.world().state.resumed(asset).await {
-            tracing::warn!(%asset, %error, "that an asset was resumed was not recorded; trying again");
+            tracing::warn!(%asset, error = told(&error), "that an asset was resumed was not recorded; trying again");
         }
         Ok(())
     }
@@ -97,9 +99,12 @@ pub(super) fn judge(
     let report = match ended {
         Ok(report) => report,
         Err(error) => {
-            let (code, class, error) = (error.code(), error.class(), told(error));
-            tracing::warn!(%asset, code, error, "a step did not run");
-            return ending_of(Some(class));
+            tracing::warn!(%asset, code = error.code(), error = told(error), "a step did not run");
+            return match error {
+                // Whoever took its place may have been about something else, and the asset is not up to date.
+                EngineError::State(StateError::LeaseLost) => Ending::Hindered,
+                error => ending_of(Some(error.class())),
+            };
         }
     };
     let Some(report) = report else { return Ending::Well };
@@ -107,11 +112,12 @@ pub(super) fn judge(
         return Ending::Well;
     }
     let endings: Vec<Ending> = report.steps.iter().map(|step| step_ending(step, has_circuit)).collect();
-    // A run that was cancelled or broke off between steps says nothing of the asset.
-    [Ending::Unreachable, Ending::Badly]
+    // A run that was cancelled or broke off between steps says nothing of the asset, which is not up to date all the same.
+    let otherwise = if report.broke_off || report.cancelled { Ending::Hindered } else { Ending::Passing };
+    [Ending::Unreachable, Ending::Hindered, Ending::Badly]
         .into_iter()
         .find(|one| endings.contains(one))
-        .unwrap_or(Ending::Passing)
+        .unwrap_or(otherwise)
 }
 
 /// The code of an attempt that took too long.
@@ -122,7 +128,11 @@ fn step_ending(step: &StepReport, has_circuit: bool) -> Ending {
         StepOutcome::Built | StepOutcome::Unchanged => Ending::Well,
         StepOutcome::Halted { .. } => Ending::Badly,
         StepOutcome::Skipped { .. } | StepOutcome::Cancelled => Ending::Passing,
-        StepOutcome::Failed { code, .. } if has_circuit && code == TIMED_OUT => Ending::Unreachable,
+        StepOutcome::Failed { code, .. } if code == TIMED_OUT => match has_circuit {
+            true => Ending::Unreachable,
+            // It would take too long again.
+            false => Ending::Passing,
+        },
         StepOutcome::Failed { .. } => ending_of(step.class),
     }
 }
@@ -132,7 +142,8 @@ fn step_ending(step: &StepReport, has_circuit: bool) -> Ending {
 fn ending_of(class: Option<ErrorClass>) -> Ending {
     match class {
         Some(ErrorClass::Unavailable) => Ending::Unreachable,
-        Some(ErrorClass::Transient | ErrorClass::Throttled | ErrorClass::Cancelled) => Ending::Passing,
+        Some(ErrorClass::Transient | ErrorClass::Throttled | ErrorClass::Store) => Ending::Hindered,
+        Some(ErrorClass::Cancelled) => Ending::Passing,
         Some(ErrorClass::Data | ErrorClass::Definition | ErrorClass::Bug) | None => Ending::Badly,
     }
 }

@@ -15,7 +15,7 @@ use tokio::{task::JoinError, time::timeout};
 use super::{start::span, tenure::Tenure};
 use crate::{
     EngineError, Event, Heard, WorkChange, WorkEvent, WorkId, assets::source::waiting, error::told,
-    event::ended_well,
+    event::ended_well, run::halting,
 };
 
 /// How long the listing of a source may take.
@@ -78,7 +78,7 @@ impl Foreign {
 impl Tenure {
     pub(super) async fn hear(&mut self, heard: Option<Heard>) -> Result<(), EngineError> {
         match heard {
-            Some(Heard::Change(WorkEvent { work, change })) if !self.works.contains(&work.id) => {
+            Some(Heard::Change(WorkEvent { work, change })) if !self.is_own(work.id) => {
                 self.hear_of(work.id, &change).await
             }
             Some(Heard::Change(WorkEvent { work, change })) => {
@@ -94,6 +94,11 @@ impl Tenure {
             // The bus lives as long as the engine, which this loop holds.
             None => Err(EngineError::Worker { doing: "listening to the work of the process" }),
         }
+    }
+
+    /// Whether a run of this loop, or of this process for the one that schedules, tells that.
+    fn is_own(&self, work: WorkId) -> bool {
+        self.works.contains(&work) || self.exchange.has(work)
     }
 
     /// What a run of this loop tells may still be heard after its end was dealt with.
@@ -116,9 +121,7 @@ impl Tenure {
         match change {
             WorkChange::Began => Ok(()),
             WorkChange::Told(event) => match event.as_ref() {
-                Event::StepStarted { asset, .. }
-                    if !self.own.contains_key(asset) && !self.foreign.has(asset) =>
-                {
+                Event::StepStarted { asset, .. } if !self.runs(asset) && !self.foreign.has(asset) => {
                     self.foreign.begin(work, asset);
                     let now = self.now();
                     let decisions = self.scheduler.began(asset, now);
@@ -131,9 +134,19 @@ impl Tenure {
                     if !self.foreign.end(work, &step.asset) {
                         return Ok(());
                     }
-                    let ending = if ended_well(step) { Ending::Well } else { Ending::Badly };
                     self.tell_circuits().await?;
-                    self.step_ended(&step.asset, ending, span(step.elapsed)).await
+                    let (asset, took, now) = (&step.asset, span(step.elapsed), self.now());
+                    match halting(step) {
+                        Some(by) => {
+                            self.promises.step_ended(asset);
+                            let decisions = self.scheduler.halted(asset, by, took, now);
+                            self.carry_out(decisions, &[]).await
+                        }
+                        None => {
+                            let ending = if ended_well(step) { Ending::Well } else { Ending::Badly };
+                            self.step_ended(asset, ending, took).await
+                        }
+                    }
                 }
                 _ => Ok(()),
             },
@@ -152,6 +165,7 @@ impl Tenure {
         self.look_at_failures().await?;
         self.look_at_repairs().await?;
         self.hear_of_looks().await?;
+        self.look_at_workers().await?;
         let state = self.engine.world().state.clone();
         // Leases first: what their holders have committed is among the versions then.
         let held = state.leases(self.now()).await;
@@ -161,7 +175,9 @@ impl Tenure {
                     self.committed(&asset, version).await?;
                 }
             }
-            Err(error) => tracing::warn!(%error, "the versions of assets cannot be read; trying again"),
+            Err(error) => {
+                tracing::warn!(error = told(&error), "the versions of assets cannot be read; trying again")
+            }
         }
         match held {
             Ok(leases) => {
@@ -175,7 +191,7 @@ impl Tenure {
                 Ok(())
             }
             Err(error) => {
-                tracing::warn!(%error, "it is not known what others run; trying again");
+                tracing::warn!(error = told(&error), "it is not known what others run; trying again");
                 Ok(())
             }
         }

@@ -3,18 +3,22 @@
 //!
 //! One process of a project does this at a time. It holds the lease of a name that is no asset, [`LEASED`], and what it
 //! records is bound to that lease; another process that serves the project too waits until the lease ends, and goes on with
-//! what is recorded.
+//! what is recorded. Where several machines share the state store, the steps are offered to all such processes
+//! ([`offers`]), and each of them runs what it claims ([`worker`]).
 
 mod away;
 mod clock;
+mod exchange;
 mod failures;
 mod listen;
+mod offers;
 mod promises;
 mod record;
 mod repairs;
 mod stale;
 mod start;
 mod tenure;
+mod worker;
 
 use std::{
     panic::AssertUnwindSafe,
@@ -22,9 +26,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt, future::BoxFuture};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, OptionFuture},
+};
 use millstream_schedule::{Trigger, Upcoming};
-use millstream_state::LoggedDecision;
+use millstream_state::{LoggedDecision, Offer, StepWorker};
 use millstream_types::AssetId;
 use tokio::sync::{
     mpsc::{self, error::TrySendError},
@@ -33,7 +40,9 @@ use tokio::sync::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{Engine, EngineError, Project, error::told, lease::Lease};
+use exchange::Exchange;
 use tenure::Tenure;
+use worker::Worker;
 
 /// The name that is leased by the process that schedules the project.
 const LEASED: &str = "schedule";
@@ -78,6 +87,23 @@ pub struct Outlook {
     pub is_active: bool,
     /// The next instants at which each asset is due or its source is listed, in order of time.
     pub upcoming: Vec<(AssetId, Upcoming)>,
+}
+
+/// What several processes share.
+#[derive(Clone, Debug, Default)]
+pub struct SharedSteps {
+    pub workers: Vec<StepWorker>,
+    /// The steps whose ends were not taken in yet.
+    pub offers: Vec<Offer>,
+}
+
+/// How a project is run by its triggers.
+#[derive(Clone, Copy, Debug)]
+pub struct KeepOptions {
+    /// How long steps that run have to end once the process is to end.
+    pub drain: Duration,
+    /// Whether all processes that serve the project run its steps, and not only the one that schedules.
+    pub shares: bool,
 }
 
 /// What the loop is told.
@@ -149,9 +175,20 @@ impl Engine {
         cancel: CancellationToken,
         drain: Duration,
     ) -> (Scheduling, BoxFuture<'static, ()>) {
+        self.keep_scheduled_as(cancel, KeepOptions { drain, shares: self.world().state.is_shared() })
+    }
+
+    /// As [`Self::keep_scheduled`], and says whether the steps are shared with other processes: all of a project do, or none.
+    #[must_use]
+    pub fn keep_scheduled_as(
+        &self,
+        cancel: CancellationToken,
+        options: KeepOptions,
+    ) -> (Scheduling, BoxFuture<'static, ()>) {
         let (sender, receiver) = mpsc::channel(MESSAGES_MAX);
-        let keeper =
-            Keeper { engine: self.clone(), receiver, cancel, drain, cut_short: CancellationToken::new() };
+        let exchange = Arc::new(Exchange::new(self.clone()));
+        let cut_short = CancellationToken::new();
+        let keeper = Keeper { engine: self.clone(), receiver, exchange, cancel, options, cut_short };
         (Scheduling { sender }, Box::pin(keeper.keep()))
     }
 
@@ -161,6 +198,18 @@ impl Engine {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<LoggedDecision>, EngineError>> {
         Box::pin(async move { Ok(self.world().state.schedule_decisions(limit).await?) })
+    }
+
+    /// Which processes run the steps that one of them starts. Where each process runs its own, there is nothing to tell.
+    pub fn shared_steps(&self) -> BoxFuture<'_, Result<SharedSteps, EngineError>> {
+        Box::pin(async move {
+            let (state, now) = (&self.world().state, self.world().options.clock.now());
+            if !state.is_shared() {
+                return Ok(SharedSteps::default());
+            }
+            let workers = state.workers(now).await?;
+            Ok(SharedSteps { workers, offers: state.offers().await? })
+        })
     }
 }
 
@@ -191,17 +240,27 @@ fn unknown_webhook(project: &Project, name: &str) -> TriggerError {
 struct Keeper {
     engine: Engine,
     receiver: mpsc::Receiver<Message>,
+    exchange: Arc<Exchange>,
     /// The wish that the loop ends.
     cancel: CancellationToken,
-    /// How long steps have then to end.
-    drain: Duration,
-    /// Cancelled when that time is over.
+    options: KeepOptions,
+    /// Cancelled when the time is over that steps have to end.
     cut_short: CancellationToken,
 }
 
 impl Keeper {
-    async fn keep(mut self) {
+    async fn keep(self) {
         let _drained = self.cut_short_in_time();
+        let worker = self.options.shares.then(|| Worker {
+            exchange: self.exchange.clone(),
+            cancel: self.cancel.clone(),
+            cut_short: self.cut_short.clone(),
+        });
+        let works = OptionFuture::from(worker.map(Worker::work));
+        tokio::join!(self.keep_scheduling(), works);
+    }
+
+    async fn keep_scheduling(mut self) {
         let mut pause = AGAIN;
         while !self.cancel.is_cancelled() {
             let began = Instant::now();
@@ -218,8 +277,13 @@ impl Keeper {
                 Ok(()) => {}
                 Err(_) if self.cancel.is_cancelled() => return,
                 Err(error) => {
-                    let (code, error) = (error.code(), told(&error));
-                    tracing::warn!(code, error, "the schedule begins again with what is recorded");
+                    let (code, hint, error) = (error.code(), error.hint().unwrap_or_default(), told(&error));
+                    tracing::warn!(
+                        code,
+                        error,
+                        hint,
+                        "nothing runs by its triggers now; beginning again soon"
+                    );
                     pause = if began.elapsed() > AGAIN_MAX { AGAIN } else { (pause * 2).min(AGAIN_MAX) };
                     self.pause(pause).await;
                 }
@@ -229,7 +293,7 @@ impl Keeper {
 
     /// Cuts short, on a task that ends with what is returned, what still runs when the time for it is over.
     fn cut_short_in_time(&self) -> AbortOnDropHandle<()> {
-        let (cancel, drain, cut_short) = (self.cancel.clone(), self.drain, self.cut_short.clone());
+        let (cancel, drain, cut_short) = (self.cancel.clone(), self.options.drain, self.cut_short.clone());
         AbortOnDropHandle::new(tokio::spawn(async move {
             cancel.cancelled().await;
             tokio::time::sleep(drain).await;
@@ -256,7 +320,13 @@ impl Keeper {
     async fn hold_office(&mut self) -> Result<(), EngineError> {
         let lease = self.take_lease().await?;
         let begun = tokio::select! {
-            begun = Tenure::begin(&self.engine, lease.clone(), &self.cut_short) => begun,
+            begun = Tenure::begin(
+                &self.engine,
+                lease.clone(),
+                &self.exchange,
+                self.options.shares,
+                &self.cut_short,
+            ) => begun,
             () = self.cancel.cancelled() => Err(EngineError::Cancelled),
         };
         let mut tenure = match begun {
@@ -266,7 +336,9 @@ impl Keeper {
                 return Err(error);
             }
         };
+        self.exchange.set_schedules(true);
         let ended = tenure.hold(&mut self.receiver, &self.cancel).await;
+        self.exchange.set_schedules(false);
         self.engine = tenure.end().await;
         lease.end().await;
         ended
@@ -277,15 +349,18 @@ impl Keeper {
         let world = self.engine.world().clone();
         let events = self.engine.begin(COMMAND);
         let leased = [AssetId::new(LEASED)];
-        let taking = world.lease(COMMAND, &leased, Duration::MAX, &events, &self.cut_short);
+        let taking =
+            world.lease_while(COMMAND, &leased, Duration::MAX, &events, &self.cancel, &self.cut_short);
         tokio::pin!(taking);
         loop {
             tokio::select! {
                 lease = &mut taking => return lease,
-                () = self.cancel.cancelled() => return Err(EngineError::Cancelled),
                 Some(message) = self.receiver.recv() => match message {
-                    Message::Replace(engine) => self.engine = engine,
-                    message => decline(&self.engine, message),
+                    Message::Replace(engine) => {
+                        self.exchange.replace(&engine);
+                        self.engine = engine;
+                    }
+                    message => decline(&self.engine, self.options, message),
                 },
             }
         }
@@ -306,24 +381,58 @@ impl Keeper {
 
     fn decline(&mut self, message: Message) {
         match message {
-            Message::Replace(engine) => self.engine = engine,
-            message => decline(&self.engine, message),
+            Message::Replace(engine) => {
+                self.exchange.replace(&engine);
+                self.engine = engine;
+            }
+            message => decline(&self.engine, self.options, message),
         }
     }
 }
 
 /// Answers while the project is not scheduled by this process.
-fn decline(engine: &Engine, message: Message) {
+fn decline(engine: &Engine, options: KeepOptions, message: Message) {
     // Whoever asked may have gone.
     match message {
         Message::Trigger { name, answer } => {
-            let is_known = webhooks(engine.project()).contains(&name);
-            let error = if is_known { TriggerError::Idle } else { unknown_webhook(engine.project(), &name) };
-            let _ = answer.send(Err(error));
+            let due = waiting_for(engine.project(), &name);
+            if due.is_empty() {
+                let _ = answer.send(Err(unknown_webhook(engine.project(), &name)));
+            } else if options.shares {
+                leave_call(engine, name, due, answer);
+            } else {
+                let _ = answer.send(Err(TriggerError::Idle));
+            }
         }
         Message::Outlook { answer, .. } => {
             let _ = answer.send(Outlook::default());
         }
         Message::LookAtClock | Message::Replace(_) => {}
     }
+}
+
+/// Records the call of a webhook for the process that schedules, and answers then.
+fn leave_call(
+    engine: &Engine,
+    name: String,
+    due: Vec<AssetId>,
+    answer: oneshot::Sender<Result<Vec<AssetId>, TriggerError>>,
+) {
+    let state = engine.world().state.clone();
+    tokio::spawn(async move {
+        let recorded = state.record_webhook_call(&name).await;
+        let answered = recorded.map(|()| due).map_err(|error| {
+            tracing::warn!(webhook = name, %error, "the call of a webhook was not recorded");
+            TriggerError::Unrecorded
+        });
+        let _ = answer.send(answered);
+    });
+}
+
+/// The assets that wait for the webhook.
+fn waiting_for(project: &Project, name: &str) -> Vec<AssetId> {
+    let waits = |trigger: &Trigger| matches!(trigger, Trigger::Webhook(hook) if hook == name);
+    let assets = project.graph.assets().iter();
+    let waiting = assets.filter(|asset| asset.schedule.triggers.iter().any(waits));
+    waiting.map(|asset| asset.id.clone()).collect()
 }

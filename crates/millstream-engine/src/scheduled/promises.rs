@@ -7,7 +7,7 @@ use millstream_state::SlaRecord;
 use millstream_types::{AssetId, Span, TimestampMicros};
 
 use super::tenure::Tenure;
-use crate::{EngineError, Event};
+use crate::{EngineError, Event, error::told};
 
 /// No more often than this are promises looked at, in microseconds; what is found lies at its own instant.
 const LOOK_EVERY: i64 = 1_000_000;
@@ -143,7 +143,10 @@ impl Tenure {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "what became of promises was not recorded; trying again");
+                tracing::warn!(
+                    error = told(&error),
+                    "what became of promises was not recorded; trying again"
+                );
                 self.promises.is_stale = true;
             }
         }

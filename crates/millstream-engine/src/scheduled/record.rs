@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use millstream_schedule::{Decision, DueReason, HoldReason, RecordedAsset, Start};
-use millstream_state::{DecisionKind, LoggedDecision, ScheduleRecord, StateError};
+use millstream_state::{
+    DecisionKind, LoggedDecision, NewOffer, OfferChanges, OfferId, ScheduleRecord, StateError, WebhookCalls,
+};
 use millstream_types::{AssetId, TimestampMicros};
 
 use super::tenure::Tenure;
@@ -24,6 +26,27 @@ pub(super) struct Taken {
     /// The assets of whose record something changes.
     changed: BTreeSet<AssetId>,
     logged: Vec<LoggedDecision>,
+    /// The steps that are offered to all processes.
+    offered: Vec<NewOffer>,
+    /// The offers whose ends were taken in.
+    pub(super) taken_in: Vec<OfferId>,
+    /// The calls of webhooks that other processes answered and that were taken in.
+    pub(super) called: Vec<WebhookCalls>,
+}
+
+/// What one transaction records.
+#[derive(Clone, Copy)]
+struct Recorded<'a> {
+    assets: &'a [RecordedAsset],
+    decisions: &'a [LoggedDecision],
+    offers: OfferChanges<'a>,
+}
+
+impl Taken {
+    /// Offers that nothing is owed for.
+    pub(super) fn of_idle(offers: Vec<OfferId>) -> Self {
+        Self { taken_in: offers, ..Self::default() }
+    }
 }
 
 impl Tenure {
@@ -50,6 +73,7 @@ impl Tenure {
         }
         for start in decisions.iter().filter_map(started) {
             self.started.extend(start.steps.iter().map(|step| step.asset.clone()));
+            self.offer(start);
         }
         let now = self.now();
         let clock = self.told_of_clock(now);
@@ -60,11 +84,13 @@ impl Tenure {
 
     /// Records all that was taken in, and then acts on it.
     pub(super) async fn carry_out_taken(&mut self) -> Result<(), EngineError> {
-        let Taken { decisions, changed, logged } = std::mem::take(&mut self.taken);
-        if !changed.is_empty() || !logged.is_empty() {
+        let Taken { decisions, changed, logged, offered, taken_in, called } = std::mem::take(&mut self.taken);
+        let is_taken_in = !taken_in.is_empty() || !called.is_empty();
+        if !changed.is_empty() || !logged.is_empty() || is_taken_in {
             let assets: Vec<RecordedAsset> =
                 changed.iter().filter_map(|asset| self.recorded.get(asset)).cloned().collect();
-            self.record(&assets, &logged).await?;
+            let offers = OfferChanges { offered: &offered, taken_in: &taken_in, called: &called };
+            self.record(Recorded { assets: &assets, decisions: &logged, offers }).await?;
         }
         for decision in &decisions {
             self.act(decision);
@@ -79,19 +105,15 @@ impl Tenure {
     /// # Errors
     ///
     /// Another process has taken the lease, or the time is over that the process has to end.
-    async fn record(
-        &self,
-        assets: &[RecordedAsset],
-        decisions: &[LoggedDecision],
-    ) -> Result<(), EngineError> {
+    async fn record(&self, recorded: Recorded<'_>) -> Result<(), EngineError> {
         let mut pauses = again().build();
         loop {
-            let recorded = tokio::select! {
-                recorded = self.try_to_record(assets, decisions) => recorded,
+            let done = tokio::select! {
+                done = self.try_to_record(recorded) => done,
                 reason = self.lease.over() => return Err(reason),
             };
-            let error = match recorded {
-                Err(EngineError::State(StateError::LeaseLost)) | Ok(()) => return recorded,
+            let error = match done {
+                Err(EngineError::State(StateError::LeaseLost)) | Ok(()) => return done,
                 Err(error) => error,
             };
             let (code, error) = (error.code(), worded(&error));
@@ -103,15 +125,29 @@ impl Tenure {
         }
     }
 
-    pub(super) async fn try_to_record(
-        &self,
-        assets: &[RecordedAsset],
-        decisions: &[LoggedDecision],
-    ) -> Result<(), EngineError> {
+    /// Records how assets stand, without a decision about them.
+    pub(super) async fn try_to_record_assets(&self, assets: &[RecordedAsset]) -> Result<(), EngineError> {
+        self.try_to_record(Recorded { assets, decisions: &[], offers: OfferChanges::default() }).await
+    }
+
+    async fn try_to_record(&self, recorded: Recorded<'_>) -> Result<(), EngineError> {
         // After the machine has slept, or its clock was set, the lease may be over without anybody having taken it.
         self.lease.hold().await?;
+        let Recorded { assets, decisions, offers } = recorded;
         let record = ScheduleRecord { lease: self.lease.token, assets, decisions };
-        Ok(self.engine.world().state.record_schedule(&record).await?)
+        Ok(self.engine.world().state.record_schedule_with(&record, offers).await?)
+    }
+
+    /// Takes in the offers of steps that start, where steps are offered.
+    fn offer(&mut self, start: &Start) {
+        let now = self.now();
+        if let Some(offers) = &mut self.offers {
+            let offered = start
+                .steps
+                .iter()
+                .map(|step| offers.add(self.lease.token, step, self.repairing.cause(&step.asset), now));
+            self.taken.offered.extend(offered);
+        }
     }
 
     fn act(&mut self, decision: &Decision) {

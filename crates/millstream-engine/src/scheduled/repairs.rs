@@ -76,12 +76,7 @@ impl Tenure {
     }
 
     /// A step has ended. One that was to repair and ended badly has not; the end of one that ended well is on record.
-    pub(super) fn note_repair(
-        &mut self,
-        asset: &AssetId,
-        ending: Ending,
-        ended: &Result<Option<RunReport>, EngineError>,
-    ) {
+    pub(super) fn note_repair(&mut self, asset: &AssetId, ending: Ending, fault: Option<String>) {
         if !self.repairing.due.contains_key(asset) {
             return;
         }
@@ -89,9 +84,10 @@ impl Tenure {
             Ending::Well => drop(self.repairing.due.remove(asset)),
             Ending::Badly => {
                 self.repairing.due.remove(asset);
-                self.repairing.failed.push((asset.clone(), because(ended)));
+                let because = fault.unwrap_or_else(|| "the step did not end well".to_owned());
+                self.repairing.failed.push((asset.clone(), because));
             }
-            Ending::Passing | Ending::Unreachable => {}
+            Ending::Passing | Ending::Hindered | Ending::Unreachable => {}
         }
     }
 }
@@ -103,8 +99,8 @@ pub(super) fn repaired_by(steps: &mut [PlannedStep], cause: &str) {
     }
 }
 
-/// How the run ended, in words.
-fn because(ended: &Result<Option<RunReport>, EngineError>) -> String {
+/// Why the run did not end well, in words.
+pub(super) fn fault(ended: &Result<Option<RunReport>, EngineError>) -> String {
     let steps = match ended {
         Ok(report) => report.iter().flat_map(|report| &report.steps),
         Err(error) => return crate::error::told(error),

@@ -15,12 +15,19 @@ use futures::FutureExt;
 use millstream_plan::{PlannedStep, Reason};
 use millstream_schedule::{DueReason, Ending, StartedStep};
 use millstream_state::StateError;
-use millstream_types::{AssetId, AssetVersion, Span};
+use millstream_types::{AssetId, AssetVersion, CheckId, Span, TimestampMicros};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
-use super::{failures::judge, record::reasons, repairs::repaired_by, tenure::Tenure};
-use crate::{Engine, EngineError, Publisher, RunReport, RunRequest, StepExecutor, observe::observe};
+use super::{
+    failures::judge,
+    record::reasons,
+    repairs::{fault, repaired_by},
+    tenure::Tenure,
+};
+use crate::{
+    Engine, EngineError, Publisher, RunReport, RunRequest, StepExecutor, observe::observe, run::halting,
+};
 
 /// A step that this loop started, and that has come to its end.
 pub(super) struct StepRun {
@@ -29,8 +36,21 @@ pub(super) struct StepRun {
     took: Duration,
 }
 
+/// A step that is to run.
+pub(super) struct StepOrder {
+    pub(super) asset: AssetId,
+    /// Under which the run is recorded.
+    pub(super) command: String,
+    /// When the step was due, if it answers a tick or an event.
+    pub(super) due: Option<TimestampMicros>,
+    /// Whether an attempt before may have done something that is not recorded.
+    pub(super) is_again: bool,
+    /// What is damaged of the asset, which is made again as a whole for it.
+    pub(super) repair: Option<String>,
+}
+
 /// What became of a step.
-enum Became {
+pub(super) enum Became {
     Run(RunReport),
     /// There was nothing to do, so that the step left no run.
     Idle,
@@ -40,35 +60,113 @@ enum Became {
     KeptAway(StateError),
 }
 
-impl Tenure {
-    /// Starts a step whose start is recorded.
-    pub(super) fn start(&mut self, step: &StartedStep) {
-        let (asset, because) = (step.asset.clone(), reasons(&step.reasons));
-        tracing::debug!(%asset, because, attempt = step.attempt, "a step is due");
-        let repair = self.repairing.cause(&asset).cloned();
-        let request = RunRequest {
-            selection: vec![asset.to_string()],
-            // What is damaged is made again as a whole, whatever the step was due for.
-            full_refresh: repair.is_some(),
-            command: format!("serve: {asset}, {because}"),
+/// How a step ended that ran, or that found nothing to do.
+pub(super) struct StepEnding {
+    pub(super) ending: Ending,
+    pub(super) took: Span,
+    /// The versions that the step left.
+    pub(super) versions: Vec<(AssetId, AssetVersion)>,
+    /// Whether it may have committed something that is not recorded.
+    pub(super) is_doubtful: bool,
+    /// In words, why it did not end well.
+    pub(super) fault: Option<String>,
+    /// The checks that halted it; none where it did not end badly by them.
+    pub(super) halted_by: Vec<CheckId>,
+}
+
+impl StepOrder {
+    /// The order to run a step, which makes its asset again where a `repair` says what is damaged of it.
+    pub(super) fn of(step: &StartedStep, repair: Option<&String>) -> Self {
+        let because = reasons(&step.reasons);
+        tracing::debug!(asset = %step.asset, because, attempt = step.attempt, "a step is due");
+        Self {
+            asset: step.asset.clone(),
+            command: format!("serve: {}, {because}", step.asset),
             due: step.answers.iter().map(|answer| answer.until).min(),
+            // The number of the attempt does not tell: one that was cut short in order does not count.
+            is_again: step.reasons.contains(&DueReason::Interrupted),
+            repair: repair.cloned(),
+        }
+    }
+
+    /// Runs the step as a run of its own, and says how long that took.
+    pub(super) async fn carry_out(
+        &self,
+        engine: &Engine,
+        events: Publisher,
+        cancel: CancellationToken,
+    ) -> (Result<Became, EngineError>, Duration) {
+        let began = Instant::now();
+        let request = RunRequest {
+            selection: vec![self.asset.to_string()],
+            // What is damaged is made again as a whole, whatever the step was due for.
+            full_refresh: self.repair.is_some(),
+            command: self.command.clone(),
+            due: self.due,
             ..RunRequest::default()
         };
-        let events = self.engine.begin(&request.command);
-        self.own.insert(asset.clone(), events.work().id);
-        self.works.insert(events.work().id);
+        let run = run(engine, self, &request, events, cancel);
+        let died = |_| Err(EngineError::Worker { doing: "running a scheduled step" });
+        let ended = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(died);
+        (ended, began.elapsed())
+    }
+}
+
+impl StepEnding {
+    /// Errors with what keeps the step away from its asset.
+    pub(super) fn of(
+        engine: &Engine,
+        asset: &AssetId,
+        ended: Result<Became, EngineError>,
+        took: Duration,
+    ) -> Result<Self, StateError> {
+        let ended = match ended {
+            Ok(Became::KeptAway(because)) => return Err(because),
+            Ok(Became::Unreached) => {
+                let (took, ending) = (span(took), Ending::Unreachable);
+                return Ok(Self {
+                    ending,
+                    took,
+                    versions: Vec::new(),
+                    is_doubtful: false,
+                    fault: None,
+                    halted_by: Vec::new(),
+                });
+            }
+            Ok(Became::Run(report)) => Ok(Some(report)),
+            Ok(Became::Idle) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let has_circuit = engine.world().source_circuits.contains_key(asset);
+        let ending = judge(asset, &ended, has_circuit);
+        let fault = (ending != Ending::Well).then(|| fault(&ended));
+        let mut steps = ended.iter().flatten().flat_map(|report| &report.steps);
+        let halted_by = steps.find_map(halting).filter(|_| ending == Ending::Badly).unwrap_or_default();
+        let is_doubtful = match &ended {
+            Err(_) => true,
+            Ok(report) => report.as_ref().is_some_and(|report| report.broke_off),
+        };
+        let versions = ended.iter().flatten().flat_map(versions).collect();
+        Ok(Self { ending, took: span(took), versions, is_doubtful, fault, halted_by })
+    }
+}
+
+impl Tenure {
+    /// Starts a step whose start is recorded: in this process, or in whichever takes the offer that is recorded with it.
+    pub(super) fn start(&mut self, step: &StartedStep) {
         let now = self.now();
-        self.promises.step_began(&asset, now);
+        self.promises.step_began(&step.asset, now);
+        if self.offers.is_some() {
+            return self.exchange.offered();
+        }
+        let order = StepOrder::of(step, self.repairing.cause(&step.asset));
+        let events = self.engine.begin(&order.command);
+        self.own.insert(order.asset.clone(), events.work().id);
+        self.works.insert(events.work().id);
         let (engine, cancel) = (self.engine.clone(), self.cancel.clone());
-        // The number of the attempt does not tell: one that was cut short in order does not count.
-        let is_again = step.reasons.contains(&DueReason::Interrupted);
         self.runs.spawn(async move {
-            let began = Instant::now();
-            let run = AssertUnwindSafe(run(&engine, &asset, &request, (is_again, repair), events, cancel))
-                .catch_unwind();
-            let died = |_| Err(EngineError::Worker { doing: "running a scheduled step" });
-            let ended = run.await.unwrap_or_else(died);
-            StepRun { asset, ended, took: began.elapsed() }
+            let (ended, took) = order.carry_out(&engine, events, cancel).await;
+            StepRun { asset: order.asset, ended, took }
         });
     }
 
@@ -89,40 +187,36 @@ impl Tenure {
             return Ok(());
         }
         self.own.remove(&asset);
-        self.started.remove(&asset);
-        let is_unreached = matches!(ended, Ok(Became::Unreached));
-        let ended = match ended {
-            Ok(Became::KeptAway(because)) => {
-                self.take_kept_away(&asset, &because);
-                return Ok(());
-            }
-            Ok(Became::Run(report)) => Ok(Some(report)),
-            Ok(Became::Idle | Became::Unreached) => Ok(None),
-            Err(error) => Err(error),
-        };
-        let has_circuit = self.engine.world().source_circuits.contains_key(&asset);
-        let ending = if is_unreached { Ending::Unreachable } else { judge(&asset, &ended, has_circuit) };
-        self.note_repair(&asset, ending, &ended);
-        let broke_off = match &ended {
-            Err(_) => true,
-            Ok(report) => report.as_ref().is_some_and(|report| report.broke_off),
-        };
-        if broke_off {
+        match StepEnding::of(&self.engine, &asset, ended, took) {
+            Ok(ending) => self.take_ending(&asset, ending),
+            Err(because) => self.take_kept_away(&asset, &because.to_string()),
+        }
+        Ok(())
+    }
+
+    /// Takes in how a step ended that this loop has decided to start.
+    pub(super) fn take_ending(&mut self, asset: &AssetId, ended: StepEnding) {
+        self.started.remove(asset);
+        let StepEnding { ending, took, versions, is_doubtful, fault, halted_by } = ended;
+        self.note_repair(asset, ending, fault);
+        if is_doubtful {
             // What it committed before may not be recorded.
             self.doubtful.insert(asset.clone());
         }
-        for (changed, version) in ended.iter().flatten().flat_map(versions).collect::<Vec<_>>() {
+        for (changed, version) in versions {
             self.take_version(&changed, version);
         }
         self.take_circuits();
-        self.promises.step_ended(&asset);
+        self.promises.step_ended(asset);
         let now = self.now();
-        let decisions = self.scheduler.ended(&asset, ending, span(took), now);
-        if let Some(recorded) = self.recorded.get_mut(&asset) {
-            recorded.ended(ending, span(took));
+        let decisions = match halted_by.is_empty() {
+            false => self.scheduler.halted(asset, halted_by, took, now),
+            true => self.scheduler.ended(asset, ending, took, now),
+        };
+        if let Some(recorded) = self.recorded.get_mut(asset) {
+            recorded.ended(ending, took);
         }
-        self.take(decisions, std::slice::from_ref(&asset));
-        Ok(())
+        self.take(decisions, std::slice::from_ref(asset));
     }
 
     /// The end of a step that somebody else started. What this loop owes the asset on record stays owed.
@@ -166,12 +260,12 @@ pub(super) fn span(took: Duration) -> Span {
 /// has done may not be recorded yet, so that an attempt `again` always runs on record.
 async fn run(
     engine: &Engine,
-    asset: &AssetId,
+    order: &StepOrder,
     request: &RunRequest,
-    (is_again, repair): (bool, Option<String>),
     events: Publisher,
     cancel: CancellationToken,
 ) -> Result<Became, EngineError> {
+    let StepOrder { asset, is_again, repair, .. } = order;
     let (world, assets) = (engine.world(), std::slice::from_ref(asset));
     let lease = match world.lease(&request.command, assets, Duration::ZERO, &events, &cancel).await {
         Err(EngineError::State(because @ StateError::Locked { .. })) => {
@@ -188,10 +282,10 @@ async fn run(
             is_held.store(true, Ordering::Relaxed);
             return Ok(None);
         }
-        if let Some(cause) = &repair {
+        if let Some(cause) = repair {
             repaired_by(&mut plan.steps, cause);
         }
-        let is_needed = is_again || !plan.steps.is_empty();
+        let is_needed = *is_again || !plan.steps.is_empty();
         if is_needed {
             tracing::info!(%asset, command = request.command, "a step starts");
         }

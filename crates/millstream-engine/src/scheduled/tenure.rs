@@ -2,13 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
     sync::Arc,
     time::Duration,
 };
 
 use millstream_plan::{limits, scheduled};
 use millstream_schedule::{Decision, Limits, RecordedAsset, ScheduleError, ScheduledAsset, Scheduler};
-use millstream_state::StateError;
+use millstream_state::{Offer, StateError};
 use millstream_types::{AssetId, AssetVersion, TimestampMicros};
 use tokio::{
     sync::mpsc::Receiver,
@@ -20,14 +21,16 @@ use tokio_util::sync::CancellationToken;
 use super::{
     COMMAND, Message, Outlook,
     away::OthersLeases,
+    exchange::Exchange,
     is_scheduled,
     listen::{Foreign, Look},
+    offers::{CALLS_EVERY, ENDS_EVERY, Offers, places},
     promises::Promises,
     record::Taken,
     repairs::Repairing,
     stale::stale,
     start::StepRun,
-    unknown_webhook,
+    unknown_webhook, waiting_for,
 };
 use crate::{
     Engine, EngineError, Project, Publisher, Subscription, WorkId,
@@ -46,8 +49,8 @@ const VERSIONS_EVERY: Duration = Duration::from_secs(2);
 /// How often the state store is asked whether others are done with an asset for which a step waits.
 const FREED_EVERY: Duration = Duration::from_millis(250);
 
-/// How long the sources may take to say what is new when the scheduler begins.
-const STALE_MAX: Duration = Duration::from_secs(30);
+/// How long the sources may take to say what is new when the scheduler begins. Nothing is due meanwhile, and calls of webhooks wait.
+const STALE_MAX: Duration = Duration::from_secs(5);
 
 /// How long the end of a tenure waits for the state store, and then for steps that were cancelled: together less than a server
 /// that stops gives the loop.
@@ -87,6 +90,12 @@ pub(super) struct Tenure {
     pub(super) own: BTreeMap<AssetId, WorkId>,
     /// The runs of this loop, until their ends were heard.
     pub(super) works: BTreeSet<WorkId>,
+    /// The steps that are offered to all processes; `None` where each step runs in this one.
+    pub(super) offers: Option<Offers>,
+    /// So many steps may run at once.
+    pub(super) places: NonZeroUsize,
+    /// Where the loop meets what runs offered steps in this process.
+    pub(super) exchange: Arc<Exchange>,
     pub(super) foreign: Foreign,
     /// The assets whose steps wait until others are done with them.
     pub(super) waiting: BTreeSet<AssetId>,
@@ -109,6 +118,10 @@ struct Found {
     stale: BTreeSet<AssetId>,
     recorded: BTreeMap<AssetId, RecordedAsset>,
     heard_of: i64,
+    /// The steps that an earlier tenure has offered.
+    offers: Vec<Offer>,
+    /// So many steps may run at once.
+    places: NonZeroUsize,
 }
 
 /// What commands have looked at since this was scheduled last is as fresh as that.
@@ -127,7 +140,7 @@ async fn take_looks(
     Ok(())
 }
 
-async fn find(engine: &Engine) -> Result<Found, EngineError> {
+async fn find(engine: &Engine, is_shared: bool) -> Result<Found, EngineError> {
     let state = engine.world().state.clone();
     // What a process committed that ended before it had recorded that is recorded now.
     let reconciled = reconcile(engine.world(), Scope::All).await?;
@@ -154,16 +167,19 @@ async fn find(engine: &Engine) -> Result<Found, EngineError> {
     let mut recorded =
         state.scheduled_assets().await?.into_iter().map(|asset| (asset.asset.clone(), asset)).collect();
     take_looks(engine, &mut recorded).await?;
-    Ok(Found { versions, stale, recorded, heard_of })
+    let (offers, places) = match is_shared {
+        true => (state.offers().await?, places(engine).await?),
+        false => (Vec::new(), engine.world().concurrency(None)),
+    };
+    Ok(Found { versions, stale, recorded, heard_of, offers, places })
 }
 
 fn everything(project: &Project) -> BTreeSet<AssetId> {
     project.graph.assets().iter().map(|asset| asset.id.clone()).collect()
 }
 
-/// What the scheduler is told of a project.
-fn told(project: &Project, engine: &Engine) -> (Vec<ScheduledAsset>, Limits) {
-    let steps = engine.world().concurrency(None);
+/// What the scheduler is told of a project of which so many steps may run at once.
+fn told(project: &Project, steps: NonZeroUsize) -> (Vec<ScheduledAsset>, Limits) {
     let limits = limits(&project.spec, steps);
     // A project that has no triggers any more is left to commands.
     match is_scheduled(project) {
@@ -177,19 +193,24 @@ impl Tenure {
     pub(super) async fn begin(
         engine: &Engine,
         lease: Arc<Lease>,
+        exchange: &Arc<Exchange>,
+        is_shared: bool,
         cancel: &CancellationToken,
     ) -> Result<Self, EngineError> {
         let heard = engine.events().subscribe();
-        let Found { versions, stale, mut recorded, heard_of } = tokio::select! {
-            found = find(engine) => found?,
+        let Found { versions, stale, mut recorded, heard_of, offers, places } = tokio::select! {
+            found = find(engine, is_shared) => found?,
             reason = lease.over() => return Err(reason),
         };
-        let (assets, limits) = told(engine.project(), engine);
+        let (assets, limits) = told(engine.project(), places);
+        let (mut offers, idle) = Offers::take_over(&offers, &mut recorded);
+        offers.define(&assets);
         for asset in &assets {
             let found = recorded.entry(asset.id.clone());
             found.or_insert_with(|| RecordedAsset::new(asset.id.clone())).stale = stale.contains(&asset.id);
         }
         let known: Vec<RecordedAsset> = recorded.values().cloned().collect();
+        recorded.values_mut().for_each(|recorded| recorded.goes_on_as = None);
         let now = engine.world().options.clock.now();
         let circuits = engine.world().open_circuits();
         let open: Vec<(String, TimestampMicros)> = circuits.clone().into_iter().collect();
@@ -209,12 +230,15 @@ impl Tenure {
             events: engine.begin(COMMAND),
             heard_of,
             logged: 0,
-            taken: Taken::default(),
+            taken: Taken::of_idle(idle),
             is_clock_back: false,
             runs: JoinSet::new(),
-            started: BTreeSet::new(),
+            started: offers.assets().cloned().collect(),
             own: BTreeMap::new(),
             works: BTreeSet::new(),
+            offers: is_shared.then_some(offers),
+            places,
+            exchange: exchange.clone(),
             foreign: Foreign::default(),
             waiting: BTreeSet::new(),
             others: OthersLeases::default(),
@@ -243,6 +267,7 @@ impl Tenure {
         self.forget_gone().await?;
         self.take_promises().await?;
         let (mut versions, mut freed) = (interval(VERSIONS_EVERY), interval(FREED_EVERY));
+        let (mut ends, mut calls) = (interval(ENDS_EVERY), interval(CALLS_EVERY));
         // A pause begins anew with whatever is heard; this comes however much that is.
         let mut clock = interval(CLOCK_EVERY);
         loop {
@@ -251,6 +276,8 @@ impl Tenure {
             }
             let pause = self.pause();
             tokio::select! {
+                // Offered steps go on, and another process schedules meanwhile.
+                () = cancel.cancelled(), if self.offers.is_some() => return Ok(()),
                 () = cancel.cancelled() => return self.drain(receiver).await,
                 reason = self.lease.over() => return Err(reason),
                 Some(ended) = self.runs.join_next() => self.run_ended(ended).await?,
@@ -258,6 +285,9 @@ impl Tenure {
                 Some(message) = receiver.recv() => self.answer(message).await?,
                 heard = self.heard.hear() => self.hear(heard).await?,
                 Some(doubtful) = self.reconciling.join_next() => self.reconciled(doubtful).await?,
+                () = self.exchange.until_ended(), if self.waits_for_ends() => self.look_at_offers().await?,
+                _ = ends.tick(), if self.waits_for_ends() => self.look_at_offers().await?,
+                _ = calls.tick(), if self.offers.is_some() => self.look_at_calls().await?,
                 _ = freed.tick(), if !self.waiting.is_empty() => self.look_for_freed().await?,
                 _ = versions.tick() => self.look_around().await?,
                 _ = clock.tick() => self.tick().await?,
@@ -306,7 +336,9 @@ impl Tenure {
     async fn take_back_in_time(&self) {
         match timeout(TAKE_BACK_MAX, self.take_back()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "steps that are cut short count as attempts"),
+            Ok(Err(error)) => {
+                tracing::warn!(error = worded(&error), "steps that are cut short count as attempts")
+            }
             Err(_) => {
                 tracing::warn!("the state store does not answer; steps that are cut short count as attempts");
             }
@@ -315,6 +347,10 @@ impl Tenure {
 
     /// Steps that were cut short by an end in order are no attempts: a server that is restarted often gives up none of them.
     async fn take_back(&self) -> Result<(), EngineError> {
+        // Offered steps are not cut short by the end of the process that offered them.
+        if self.offers.is_some() {
+            return Ok(());
+        }
         let cut_short = |asset: &AssetId| {
             let mut recorded = self.recorded.get(asset)?.clone();
             let running = recorded.running.as_mut()?;
@@ -325,7 +361,7 @@ impl Tenure {
         if assets.is_empty() {
             return Ok(());
         }
-        self.try_to_record(&assets, &[]).await
+        self.try_to_record_assets(&assets).await
     }
 
     pub(super) fn now(&self) -> TimestampMicros {
@@ -356,7 +392,7 @@ impl Tenure {
             // Whoever called was told meanwhile that the call was not recorded.
             Message::Trigger { answer, .. } if answer.is_closed() => Ok(()),
             Message::Trigger { name, answer } => {
-                let (now, due) = (self.now(), self.waiting_for(&name));
+                let (now, due) = (self.now(), waiting_for(self.engine.project(), &name));
                 if due.is_empty() {
                     // Whoever asked may have gone.
                     let _ = answer.send(Err(unknown_webhook(self.engine.project(), &name)));
@@ -376,20 +412,19 @@ impl Tenure {
         }
     }
 
-    /// The assets that wait for the webhook.
-    fn waiting_for(&self, name: &str) -> Vec<AssetId> {
-        let waits = |trigger: &millstream_schedule::Trigger| matches!(trigger, millstream_schedule::Trigger::Webhook(hook) if hook == name);
-        let assets = self.engine.project().graph.assets().iter();
-        let waiting = assets.filter(|asset| asset.schedule.triggers.iter().any(waits));
-        waiting.map(|asset| asset.id.clone()).collect()
-    }
-
     /// Takes over a project that was loaded again. Triggers that cannot work leave the schedule as it was.
     async fn replace(&mut self, engine: Engine) -> Result<(), EngineError> {
-        let (assets, limits) = told(engine.project(), &engine);
+        if self.offers.is_none() {
+            self.places = engine.world().concurrency(None);
+        }
+        let (assets, limits) = told(engine.project(), self.places);
         let now = self.now();
-        match self.scheduler.replace_graph(assets, &limits, now) {
+        match self.scheduler.replace_graph(assets.clone(), &limits, now) {
             Ok(decisions) => {
+                if let Some(offers) = &mut self.offers {
+                    offers.define(&assets);
+                }
+                self.exchange.replace(&engine);
                 self.engine = engine;
                 self.carry_out(decisions, &[]).await?;
                 self.take_promises().await?;
@@ -397,7 +432,7 @@ impl Tenure {
             }
             Err(error) => {
                 let hint = error.hint();
-                tracing::warn!(%error, hint, "the triggers are those of before");
+                tracing::warn!(error = worded(&error), hint, "the triggers are those of before");
                 Ok(())
             }
         }
@@ -406,7 +441,8 @@ impl Tenure {
     /// Forgets what is recorded of assets that the project has no more, once their steps have ended.
     async fn forget_gone(&mut self) -> Result<(), EngineError> {
         let assets = self.engine.project().graph.assets().iter().map(|asset| asset.id.clone());
-        let kept: BTreeSet<AssetId> = assets.chain(self.own.keys().cloned()).collect();
+        let offered = self.offers.iter().flat_map(Offers::assets).cloned();
+        let kept: BTreeSet<AssetId> = assets.chain(self.own.keys().cloned()).chain(offered).collect();
         self.forget_places().await;
         match self.engine.world().state.keep_scheduled(self.lease.token, &kept).await {
             Ok(()) => {
@@ -416,7 +452,10 @@ impl Tenure {
             Err(lost @ StateError::LeaseLost) => Err(lost.into()),
             // The next process, or the next project, forgets them.
             Err(error) => {
-                tracing::warn!(%error, "what is recorded of assets that are gone was not forgotten");
+                tracing::warn!(
+                    error = worded(&error),
+                    "what is recorded of assets that are gone was not forgotten"
+                );
                 Ok(())
             }
         }

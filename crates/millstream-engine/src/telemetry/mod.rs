@@ -5,6 +5,7 @@
 //! A message is told at least once, and a repeated one has the ids of the first. Work whose process ends without a word is told
 //! to have ended by the next run, with the last words that were kept when it began.
 
+mod joined;
 mod openlineage;
 mod otlp;
 mod sending;
@@ -13,7 +14,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use millstream_lake::{At, Snapshot};
 use millstream_plan::Reason;
-use millstream_state::{Begun, CheckResult, NewMessage};
+use millstream_state::{Begun, CheckResult, NewMessage, StepOutcome};
 use millstream_types::{AssetId, RunId, TableName, TimestampMicros};
 
 pub use sending::{Sending, TelemetryStatus};
@@ -122,9 +123,14 @@ impl World {
     }
 
     async fn surroundings(&self, report: &StepReport) -> Surroundings {
-        let output = match table_of(&report.asset) {
-            Ok(table) => self.lake.snapshot(&table, At::Latest).await.ok().flatten(),
-            Err(_) => None,
+        // The version that the step leaves, whatever was committed since. A step that failed or was halted leaves none.
+        let ended_well = matches!(report.outcome, StepOutcome::Built | StepOutcome::Unchanged);
+        let version = report.version.filter(|_| ended_well);
+        let output = match (table_of(&report.asset), version) {
+            (Ok(table), Some(version)) => {
+                self.lake.snapshot(&table, At::Version(version.number())).await.ok().flatten()
+            }
+            _ => None,
         };
         let mut checks = BTreeMap::new();
         for input in self.project.graph.inputs(&report.asset) {

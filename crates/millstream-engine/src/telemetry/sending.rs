@@ -14,7 +14,7 @@ use millstream_telemetry::{Delivery, DeliveryError, Metrics};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{LOGS, OPENLINEAGE, TRACES, openlineage};
+use super::{LOGS, OPENLINEAGE, TRACES, joined, openlineage};
 use crate::{Clock, Engine, EngineError, engine::World, error::told};
 
 /// The messages that are claimed, and held in memory, at once.
@@ -36,6 +36,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The first and the longest wait between attempts at a receiver that is away.
 const WAIT_MIN: Duration = Duration::from_secs(1);
 const WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// The longest wait that is granted to a receiver that asks for one.
+const ASKED_MAX: Duration = Duration::from_secs(3_600);
 
 /// What is known of the messages for one receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,7 +191,8 @@ impl Sending {
                         self.tell_away(line, &error).await;
                     }
                     self.drop_oldest(line).await;
-                    next.next().unwrap_or(WAIT_MAX)
+                    let asked = asked_for(&error).unwrap_or_default().min(ASKED_MAX);
+                    next.next().unwrap_or(WAIT_MAX).max(asked)
                 }
             };
             tokio::select! {
@@ -223,7 +227,11 @@ impl Sending {
                 self.count_dropped(line, dropped);
             }
             Err(error) => {
-                tracing::warn!(receiver = line.receiver, %error, "messages that are too many were not dropped");
+                tracing::warn!(
+                    receiver = line.receiver,
+                    error = told(&error),
+                    "messages that are too many were not dropped"
+                );
             }
         }
     }
@@ -238,6 +246,21 @@ impl Sending {
             "the receiver refused a message, which is dropped"
         );
         self.count_dropped(line, 1);
+    }
+
+    /// Tells what a collector says that it did not take of a request that it took. Sending it again is forbidden, and would help
+    /// nobody.
+    fn tell_partial(&self, line: &Line, answer: &str) {
+        let Some(joined::Partial { rejected, because }) = joined::partial(line.receiver, answer) else {
+            return;
+        };
+        tracing::warn!(
+            receiver = line.receiver,
+            rejected,
+            because,
+            "the receiver took messages, and says that it left something out"
+        );
+        self.count_dropped(line, rejected);
     }
 
     fn count_dropped(&self, line: &Line, count: u64) {
@@ -260,7 +283,38 @@ impl Sending {
         }
     }
 
+    /// Sends all messages as one request. `None` where each has to go by itself: the receiver takes no several at once, or it
+    /// answered in a way that may be about one of them.
+    async fn deliver_joined(
+        &self,
+        line: &Line,
+        messages: &[Message],
+        cancel: &CancellationToken,
+    ) -> Option<Batch> {
+        // A message that was refused is looked at alone, so that it is found out whose fault that is.
+        if messages.len() < 2 || messages.iter().any(|message| message.refusals > 0) {
+            return None;
+        }
+        let all = joined::joined(line.receiver, messages)?;
+        let delivered = tokio::select! {
+            delivered = line.delivery.deliver(all) => delivered,
+            () = cancel.cancelled() => return Some(Batch::default()),
+        };
+        match delivered {
+            Ok(answer) => {
+                self.tell_partial(line, &answer);
+                let done = messages.iter().map(|message| message.place).collect();
+                Some(Batch { done, ..Batch::default() })
+            }
+            Err(error) if error.is_lasting() || error.may_be_of_message() => None,
+            Err(error) => Some(Batch { failure: Some(error), ..Batch::default() }),
+        }
+    }
+
     async fn deliver(&self, line: &Line, messages: &[Message], cancel: &CancellationToken) -> Batch {
+        if let Some(batch) = self.deliver_joined(line, messages, cancel).await {
+            return batch;
+        }
         let (mut batch, began) = (Batch::default(), Instant::now());
         // Messages that are refused again and again, and whether they are the fault or the receiver: the next message shows it.
         let mut suspects: Vec<(&Message, DeliveryError)> = Vec::new();
@@ -273,7 +327,8 @@ impl Sending {
                 () = cancel.cancelled() => break,
             };
             match delivered {
-                Ok(()) => {
+                Ok(answer) => {
+                    self.tell_partial(line, &answer);
                     for (suspect, error) in suspects.drain(..) {
                         self.tell_refused(line, suspect, &error);
                         batch.done.push(suspect.place);
@@ -298,6 +353,11 @@ impl Sending {
         batch.failure = batch.failure.or(suspects.pop().map(|(_, error)| error));
         batch
     }
+}
+
+/// How long a receiver asks to be left alone.
+fn asked_for(error: &EngineError) -> Option<Duration> {
+    if let EngineError::Telemetry { source } = error { source.retry_after() } else { None }
 }
 
 /// What became of the messages of a batch.

@@ -1,8 +1,9 @@
 //! Datasets: built from versions that stay, recorded with what they were built from, the same again byte for byte.
 
+use millstream_plan::AssetKind;
 use millstream_state::Moment::{After, Before};
 
-use crate::harness::{Step, Step::*, check as check_story};
+use crate::harness::{Act, Definition, Step, Step::*, World, block_on, check as check_story};
 
 const PROJECT: &str = "
 === sources/events.yaml
@@ -202,4 +203,36 @@ features: s
         );
         check_story(&project(pii), &steps, &expected);
     }
+}
+
+#[test]
+fn housekeeping_forgets_the_versions_that_a_definition_does_not_keep() {
+    block_on(async {
+        let world = World::new(Definition::of(&format!(
+            "{PROJECT}keep: 2\n=== millstream.yaml\nname: test\nhousekeeping: {{files: 1h}}\n"
+        )));
+        world.act(&Act::KeepHouse).await;
+        let build = async |id: u32| {
+            let row = format!("id,customer_id,at\n{id},1,2026-06-01T00:00:0{id}Z");
+            world.definition.script.put("events", &format!("p{id}"), &row);
+            world.run().await;
+            world.act(&Act::Dataset("d")).await;
+            world.clock.pass(60);
+        };
+        for id in 1..=5 {
+            build(id).await;
+        }
+        let state = world.state().await;
+        let versions = async || state.artifact_numbers(AssetKind::new("dataset"), "d").await.unwrap();
+        assert_eq!(versions().await, [1, 2, 3, 4, 5]);
+        world.clock.pass(24 * 3_600);
+        world.act(&Act::KeepHouse).await;
+        assert_eq!(versions().await, [4, 5]);
+        let pinned: Vec<i64> = state.pins().await.unwrap().iter().map(|pin| pin.version).collect();
+        assert_eq!(pinned, [3, 4], "what the others were built from is let go");
+        assert_eq!(world.dataset("d").await.len(), 5);
+        // The next one has a number of its own.
+        build(6).await;
+        assert_eq!(versions().await, [4, 5, 6]);
+    });
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use millstream_engine::{Clock, DecisionKind, Engine, EngineError, ErrorClass, Event, Observer, Scheduling};
+use millstream_lake::{LakeError, StorageFault};
 use millstream_schedule::{CircuitState, Promise, PromiseState};
 use millstream_state::{State, StepOutcome, StepRecord};
 use millstream_types::{AssetId, TimestampMicros};
@@ -310,6 +311,20 @@ fn each_error_has_one_class() {
         EngineError::TimedOut { asset: AssetId::new("silver.a"), after: Duration::from_secs(600) };
     assert_eq!(timed_out.to_string(), "an attempt at `silver.a` took longer than 10m");
     assert_eq!(timed_out.class(), ErrorClass::Transient);
+    let full = |error: std::io::ErrorKind| LakeError::Storage {
+        action: "commit",
+        path: "silver/a".into(),
+        fault: StorageFault::DiskFull,
+        source: std::io::Error::from(error).into(),
+    };
+    let full = EngineError::Lake(full(std::io::ErrorKind::StorageFull));
+    assert_eq!((full.class(), full.class().may_pass()), (ErrorClass::Store, false));
+    let spilled = EngineError::File {
+        verb: "write",
+        path: "spill".into(),
+        source: std::io::ErrorKind::StorageFull.into(),
+    };
+    assert_eq!(spilled.class(), ErrorClass::Store);
     assert_eq!(EngineError::Cancelled.class(), ErrorClass::Cancelled);
     assert_eq!(EngineError::Worker { doing: "x" }.class(), ErrorClass::Bug);
     let unknown = EngineError::UnknownAsset { name: "x".into(), nearest: None };

@@ -30,10 +30,10 @@ features: s
 ";
 
 const HOUR: i64 = 3_600;
-const DAY: i64 = 24 * HOUR;
+pub(crate) const DAY: i64 = 24 * HOUR;
 
 /// The project with a line in `millstream.yaml`.
-fn with(policy: &str) -> String {
+pub(crate) fn with(policy: &str) -> String {
     format!("{PROJECT}=== millstream.yaml\nname: test\nhousekeeping: {policy}\n")
 }
 
@@ -261,7 +261,11 @@ fn housekeeping_that_does_not_run_is_an_alarm_and_a_maintenance_by_hand_ends_it(
 }
 
 async fn worn() -> World {
-    let world = World::new(Definition::of(PROJECT));
+    worn_with(PROJECT).await
+}
+
+async fn worn_with(text: &str) -> World {
+    let world = World::new(Definition::of(text));
     world.definition.script.put("orders", "a", "id,customer_id,at\n0,1,2026-05-01T00:00:00Z");
     world.run().await;
     world.act(&Act::KeepHouse).await;
@@ -367,5 +371,40 @@ fn runs_and_housekeeping_at_the_same_time_disturb_each_other_in_nothing() {
             );
         }
         assert!(tidied > 10, "only {tidied} tables were tidied");
+    });
+}
+
+#[test]
+fn a_table_for_which_no_time_was_left_comes_first_the_next_time() {
+    block_on(async {
+        let world = worn_with(&with("{schedule: every 1h, at_most: 1m}")).await;
+        let (line, state) = (Line::quiet(), world.state().await);
+        let lease = take(&world, "bronze.orders", "run bronze.orders").await;
+        let engine = world.engine(&line).await;
+        // While it waits for the first table, the time for all of them goes by.
+        let hindered = async {
+            let waits =
+                || line.points().iter().filter(|point| point.what == "state: take the lease").count() > 1;
+            while !waits() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            world.clock.pass(70);
+            state.end_lease(lease).await.unwrap();
+        };
+        let (report, ()) = tokio::join!(keep_house(&engine), hindered);
+        let report = report.unwrap();
+        let tidied = |report: &millstream_engine::HousekeepingReport| -> Vec<String> {
+            report.tables.iter().map(|table| table.table.to_string()).collect()
+        };
+        assert_eq!(tidied(&report), ["bronze.orders"]);
+        assert!(report.left > 0 && report.failed.is_empty(), "{report:?}");
+        for id in 10..13 {
+            world.definition.script.append("orders", "a", &format!("{id},1,2026-05-02T00:00:00Z"));
+            world.run().await;
+        }
+        world.clock.pass(HOUR);
+        let report = keep_house(&engine).await.unwrap();
+        assert_eq!(tidied(&report), ["silver.orders", "bronze.orders"]);
+        assert_eq!(report.left, 0);
     });
 }

@@ -4,7 +4,7 @@
 use std::num::NonZeroUsize;
 
 use millstream_engine::{BackfillRequest, BackfillWish, PartitionGrain, RunRequest};
-use rand::{Rng, SeedableRng, rngs::SmallRng};
+use millstream_state::Moment;
 
 use crate::{
     harness::{Act, Definition, Ended, Step::*, World, block_on, check, diagnostics},
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// One source and one table, `silver.t`, with this header and query.
-fn project(header: &str, sql: &str) -> String {
+pub(crate) fn project(header: &str, sql: &str) -> String {
     format!(
         "=== sources/orders.yaml\n\
          connector: {{type: scripted, place: orders}}\n\
@@ -177,7 +177,7 @@ fn values_part_a_table_and_a_parameter_belongs_to_its_partition() {
     );
 }
 
-fn request(from: &str, to: &str) -> BackfillRequest {
+pub(crate) fn request(from: &str, to: &str) -> BackfillRequest {
     BackfillRequest {
         asset: "silver.t".to_owned(),
         wish: BackfillWish::Between { from: from.to_owned(), to: Some(to.to_owned()) },
@@ -228,88 +228,6 @@ fn a_run_over_partitions_that_is_harmed_anywhere() {
     });
 }
 
-/// Queries whose rows lie in partitions that follow from one input, from a join, from an aggregate, or from nothing that can be
-/// followed.
-const QUERIES: [&str; 5] = [
-    "SELECT id, day, size FROM bronze.orders",
-    "SELECT o.id, o.day, o.size, n.name FROM bronze.orders o LEFT JOIN bronze.names n ON n.id = o.id",
-    "SELECT date_trunc('day', day) AS day, count(*) AS orders, sum(size) AS size FROM bronze.orders GROUP BY 1",
-    "SELECT o.day, o.size, n.total AS total FROM bronze.orders o CROSS JOIN (SELECT count(*) AS total FROM bronze.names) n",
-    "SELECT max(day) AS day, id % 3 AS third, count(*) AS orders FROM bronze.orders GROUP BY id % 3",
-];
-
-/// Whatever comes, goes and changes, and whatever is built of it in which order: in the end the table is that of a full build.
-#[test]
-fn partitions_built_in_any_order_equal_a_full_build() {
-    block_on(async {
-        for (place, query) in QUERIES.iter().enumerate() {
-            for seed in 0..4 {
-                lives_of(query, place as u64 * 100 + seed).await;
-            }
-        }
-    });
-}
-
-async fn lives_of(query: &str, seed: u64) {
-    let mut dice = SmallRng::seed_from_u64(seed);
-    let grains = ["day", "week", "month", "day, zone: America/Sao_Paulo", "hour"];
-    let grain = grains[dice.random_range(0..grains.len())];
-    let parted = format!("partition: {{by: {grain}, column: day}}");
-    let mut world = World::new(Definition::of(&project(&parted, query)));
-    let script = world.definition.script.clone();
-    let twin = World::new(Definition::with_script(&project("materialize: table", query), script.clone()));
-    let mut next = 0;
-    script.put("names", "a", "id,name\n1,one");
-    script.put("orders", "a", "id,day,size\n0,2026-06-01T10:00:00Z,5");
-    for round in 0..12 {
-        for _ in 0..dice.random_range(1..4) {
-            next += 1;
-            let day = dice.random_range(1..29);
-            let at = match dice.random_range(0..12) {
-                0 => String::new(),
-                hour => format!("2026-0{}-{day:02}T{hour:02}:30:00Z", dice.random_range(5..8)),
-            };
-            match dice.random_range(0..6) {
-                0 => script.append("names", "a", &format!("{next},name{next}")),
-                1 => script.put(
-                    "orders",
-                    "b",
-                    &format!("id,day,size\n{next},{at},{}", dice.random_range(0..9)),
-                ),
-                _ => script.append("orders", "a", &format!("{next},{at},{}", dice.random_range(0..9))),
-            }
-        }
-        let act = match dice.random_range(0..6) {
-            0 => Act::Backfill(request("2026-06", "2026-07")),
-            1 => Act::Backfill(BackfillRequest { asset: "silver.t".into(), ..BackfillRequest::default() }),
-            2 => Act::Run(RunRequest { selection: vec!["source:*".into()], ..RunRequest::default() }),
-            3 => {
-                world.lose_state();
-                Act::Run(RunRequest::default())
-            }
-            _ => Act::Run(RunRequest::default()),
-        };
-        // A backfill by months of a table parted by weeks names none of its partitions, and one of a table that reads nothing
-        // yet has nothing to read.
-        let _ = world.act(&act).await;
-        if dice.random_range(0..5) == 0 {
-            let other = format!("{parted}\nchecks:\n  - unique: nothing_{round}")
-                .replace("checks:\n  - unique: nothing_", "tags: t");
-            world.define(&project(&other, query));
-        }
-        if round % 3 == 2 {
-            assert!(
-                matches!(world.act(&Act::Run(RunRequest::default())).await, Ended::Well(_)),
-                "seed {seed}"
-            );
-            twin.run().await;
-            let (found, expected) = (world.rows("silver.t").await, twin.rows("silver.t").await);
-            assert_eq!(found, expected, "seed {seed}, round {round}, {grain}: {query}");
-            assert!(world.plan().await.is_empty(), "seed {seed}, round {round}");
-        }
-    }
-}
-
 #[test]
 fn what_cannot_be_parted_is_refused() {
     let refused = |header: &str, expected: &str| {
@@ -348,6 +266,13 @@ fn what_cannot_be_parted_is_refused() {
     refused("parameters: {rate: {type: float64, default: much}}", "MS-0272 `much` is no float64");
     refused("parameters: {rate: {type: timestamp, default: 1}}", "a parameter cannot be a timestamp");
     refused("parameters: {Rate: {type: int64, default: 1}}", "`Rate` cannot be the name of a parameter");
+    for (query, why) in [
+        ("SELECT id, day FROM bronze.orders ORDER BY id LIMIT 3", "a LIMIT may keep other rows each time"),
+        ("SELECT id, day, random() AS chance FROM bronze.orders", "`random` gives another value each time"),
+    ] {
+        let found = diagnostics(&project(DAYS, query)).join("\n");
+        assert!(found.contains("MS-0274") && found.contains(why), "{query}: {found}");
+    }
     let unknown = diagnostics(&project(DAYS, "SELECT id, day, $rate AS rate FROM bronze.orders")).join("\n");
     assert!(unknown.contains("MS-0273 there is no parameter `rate`"), "{unknown}");
 }
@@ -477,6 +402,303 @@ fn a_row_that_only_a_parameter_lets_in_is_noticed() {
         id: 1, day: 2026-06-01T10:00:00Z, size: 5
         id: 2, day: 2026-06-02T11:00:00Z, size: 20
         id: 3, day: 2026-06-01T12:00:00Z, size: 4
+        ",
+    );
+}
+
+#[test]
+fn a_row_that_gave_way_to_another_comes_back_when_that_one_goes() {
+    check(
+        &project("partition: {by: day, column: day}\nchecks:\n  - unique: id", ROWS),
+        &[
+            Put("names/a", "id,name\n1,one"),
+            Put("orders/a", "id,day,size\n1,2026-06-01T10:00:00Z,5"),
+            Put("orders/b", "id,day,size\n1,2026-06-02T10:00:00Z,6"),
+            Run,
+            Rows("silver.t"),
+            LoseState,
+            Put("orders/a", "id,day,size\n2,2026-06-01T10:00:00Z,5"),
+            Run,
+            Rows("silver.t"),
+        ],
+        "
+        bronze.names built +1
+        bronze.orders built +2
+        silver.t built +1, 1 rejected
+        silver.t:
+        id: 1, day: 2026-06-01T10:00:00Z, size: 5
+        bronze.orders built +1 -1
+        silver.t built +2 -1
+        silver.t:
+        id: 1, day: 2026-06-02T10:00:00Z, size: 6
+        id: 2, day: 2026-06-01T10:00:00Z, size: 5
+        ",
+    );
+}
+
+#[test]
+fn a_backfill_under_another_grain_leaves_no_row_and_no_partition_of_the_former() {
+    let part = |header: &str| project(header, ROWS);
+    check(
+        &part("materialize: table"),
+        &[
+            Put("names/a", "id,name\n1,one"),
+            Put("orders/a", "id,day,size\n1,2023-06-01T10:00:00Z,5\n2,2026-06-02T10:00:00Z,6"),
+            Run,
+            Define(part("partition: {by: day, column: day, from: 2024-01-01}")),
+            BackfillMissing("silver.t"),
+            Rows("silver.t"),
+            Partitions("silver.t"),
+            Define(part("partition: {by: month, column: day}")),
+            Backfill("silver.t", "2026-06", "2026-07"),
+            Partitions("silver.t"),
+            Run,
+            Rows("silver.t"),
+            Partitions("silver.t"),
+        ],
+        "
+        bronze.names built +1
+        bronze.orders built +2
+        silver.t built +2
+        silver.t built +1 -2
+        finished, 2 of 2
+        silver.t:
+        id: 2, day: 2026-06-02T10:00:00Z, size: 6
+        2023-06-01..2023-06-01 built
+        2026-06-02..2026-06-02 built
+        silver.t built +1 -1
+        finished, 1 of 1
+        2023-06..2023-06 missing
+        2026-06..2026-06 built
+        silver.t built +1
+        silver.t:
+        id: 1, day: 2023-06-01T10:00:00Z, size: 5
+        id: 2, day: 2026-06-02T10:00:00Z, size: 6
+        2023-06..2023-06 built
+        2026-06..2026-06 built
+        ",
+    );
+}
+
+#[test]
+fn a_value_that_nobody_has_seen_is_no_partition() {
+    let header = "partition: {by: value, column: name}\nparameters: {rate: {type: float64, default: 1.0}}";
+    check(
+        &project(header, "SELECT id, name, $rate * id AS rated FROM bronze.names"),
+        &[
+            Put("orders/a", "id,day,size\n1,2026-06-01T10:00:00Z,5"),
+            Put("names/a", "id,name\n1,north\n2,south"),
+            Run,
+            Append("names/a", "3,east\n4,west"),
+            BackfillWith("silver.t", "wset", "rate=2"),
+            Run,
+            BackfillWith("silver.t", "west", "rate=2"),
+            Rows("silver.t"),
+            Partitions("silver.t"),
+        ],
+        "
+        bronze.names built +2
+        bronze.orders built +1
+        silver.t built +2
+        ! `silver.t` has no such partition: no row with `wset` in `name` was seen
+        bronze.names built +2
+        silver.t built +2
+        silver.t built +1 -1
+        finished, 1 of 1
+        silver.t:
+        id: 1, name: north, rated: 1.0
+        id: 2, name: south, rated: 2.0
+        id: 3, name: east, rated: 3.0
+        id: 4, name: west, rated: 8.0
+        north..north built
+        south..south built
+        east..east built
+        west..west built {\"rate\":\"2\"}
+        ",
+    );
+}
+
+#[test]
+fn a_value_that_was_held_back_is_built_after_the_state_store_was_lost() {
+    let header =
+        "partition: {by: value, column: name}\nchecks:\n  - {range: {column: id, max: 100}, severity: halt}";
+    check(
+        &project(header, "SELECT id, name FROM bronze.names"),
+        &[
+            Put("orders/a", "id,day,size\n1,2026-06-01T10:00:00Z,5"),
+            Put("names/a", "id,name\n1,north\n200,west"),
+            Run,
+            Append("names/a", "3,east"),
+            Run,
+            LoseState,
+            Put("names/a", "id,name\n1,north\n2,west\n3,east"),
+            Run,
+            Rows("silver.t"),
+            Partitions("silver.t"),
+        ],
+        "
+        ! bronze.names built +2
+        ! bronze.orders built +1
+        ! silver.t halted: 1 partition (west): check range(id) failed for 1 row +1
+        ! bronze.names built +1
+        ! silver.t halted: 1 partition (west): check range(id) failed for 1 row +1
+        bronze.names built +3 -3
+        silver.t built +3 -2
+        silver.t:
+        id: 1, name: north
+        id: 2, name: west
+        id: 3, name: east
+        east..east built
+        north..north built
+        west..west built
+        ",
+    );
+}
+
+#[test]
+fn a_backfill_that_dies_after_its_commit_keeps_its_parameters() {
+    let header = format!(
+        "{DAYS}\nparameters: {{rate: {{type: int64, default: 1}}}}\nchecks:\n  - range: {{column: size, max: 100}}"
+    );
+    check(
+        &project(&header, "SELECT id, day, size * $rate AS size FROM bronze.orders"),
+        &[
+            Put("names/a", "id,name\n1,one"),
+            Put("orders/a", "id,day,size\n1,2026-06-01T10:00:00Z,5\n2,2026-06-01T11:00:00Z,600"),
+            Run,
+            DieIn(
+                Box::new(BackfillWith("silver.t", "2026-06-01", "rate=2")),
+                Moment::After,
+                "lake: put lake/silver/t/_delta_log",
+            ),
+            Run,
+            Rows("silver.t"),
+            Rejected("silver.t"),
+            Partitions("silver.t"),
+        ],
+        "
+        bronze.names built +1
+        bronze.orders built +2
+        silver.t built +1, 1 rejected
+        silver.t built +1 -1, 1 rejected
+        silver.t:
+        id: 1, day: 2026-06-01T10:00:00Z, size: 10
+        range(size): 1 rows, 0 of them halted
+        `size` is 1200, above the maximum 100: {\"id\":2,\"day\":\"2026-06-01T11:00:00Z\",\"size\":1200}
+        2026-06-01..2026-06-01 built {\"rate\":\"2\"}
+        2026-06-01: range(size) 1
+        ",
+    );
+}
+
+#[test]
+fn a_row_whose_counterpart_was_missing_comes_in_when_that_comes() {
+    check(
+        &project(&format!("{DAYS}\nchecks:\n  - relationship: {{column: id, to: bronze.names.id}}"), ROWS),
+        &[
+            Put("names/a", "id,name\n1,one"),
+            Put(
+                "orders/a",
+                "id,day,size\n1,2026-06-01T10:00:00Z,5\n2,2026-06-02T10:00:00Z,6\n3,2026-06-02T11:00:00Z,7",
+            ),
+            Run,
+            Append("names/a", "4,four"),
+            Run,
+            Append("names/a", "2,two"),
+            Run,
+            Rows("silver.t"),
+            Rejected("silver.t"),
+            Plan,
+            // Whoever built the table alone finds out afterwards.
+            Append("names/a", "3,three"),
+            RunNamed(&["source:names"]),
+            Plan,
+            BackfillMissing("silver.t"),
+            Run,
+            Rejected("silver.t"),
+            Plan,
+        ],
+        "
+        bronze.names built +1
+        bronze.orders built +3
+        silver.t built +1, 2 rejected
+        bronze.names built +1
+        silver.t unchanged
+        bronze.names built +1
+        silver.t built +1, 1 rejected
+        silver.t:
+        id: 1, day: 2026-06-01T10:00:00Z, size: 5
+        id: 2, day: 2026-06-02T10:00:00Z, size: 6
+        relationship(id): 1 rows, 0 of them halted
+        `id` 3 does not occur in `bronze.names.id`: {\"id\":3,\"day\":\"2026-06-02T11:00:00Z\",\"size\":7}
+        (nothing)
+        bronze.names built +1
+        silver.t: 1 partition to build
+        silver.t built +2 -1
+        finished, 1 of 1
+        (nothing)
+        (nothing)
+        (nothing)
+        ",
+    );
+}
+
+#[test]
+fn a_row_waits_until_the_other_one_with_its_key_has_gone() {
+    check(
+        &project(&format!("{DAYS}\nchecks:\n  - unique: id"), ROWS),
+        &[
+            Put("names/a", "id,name\n1,one"),
+            Put("orders/a", "id,day,size\n1,2026-06-01T10:00:00Z,5"),
+            Put("orders/b", "id,day,size\n1,2026-06-02T10:00:00Z,6\n2,2026-06-03T10:00:00Z,7"),
+            Run,
+            Append("orders/b", "3,2026-06-03T11:00:00Z,8"),
+            Run,
+            Put("orders/a", "id,day,size\n4,2026-06-01T10:00:00Z,5"),
+            Run,
+            Rows("silver.t"),
+            Plan,
+            // A backfill builds what it was asked for, and the next run the partition that it let a row into.
+            Put("orders/c", "id,day,size\n4,2026-06-05T10:00:00Z,9"),
+            Run,
+            Put("orders/a", "id,day,size\n5,2026-06-01T10:00:00Z,5"),
+            RunNamed(&["source:orders"]),
+            Backfill("silver.t", "2026-06-01", "2026-06-02"),
+            Partitions("silver.t"),
+            Run,
+            Rows("silver.t"),
+            Plan,
+        ],
+        "
+        bronze.names built +1
+        bronze.orders built +3
+        silver.t built +2, 1 rejected
+        bronze.orders built +1
+        silver.t built +2 -1
+        bronze.orders built +1 -1
+        silver.t built +2 -1
+        silver.t:
+        id: 1, day: 2026-06-02T10:00:00Z, size: 6
+        id: 2, day: 2026-06-03T10:00:00Z, size: 7
+        id: 3, day: 2026-06-03T11:00:00Z, size: 8
+        id: 4, day: 2026-06-01T10:00:00Z, size: 5
+        (nothing)
+        bronze.orders built +1
+        silver.t built, 1 rejected
+        bronze.orders built +1 -1
+        silver.t built +1 -1
+        finished, 1 of 1
+        2026-06-01..2026-06-03 built
+        2026-06-05..2026-06-05 stale
+        2026-06-05: unique(id) 1
+        silver.t built +1
+        silver.t:
+        id: 1, day: 2026-06-02T10:00:00Z, size: 6
+        id: 2, day: 2026-06-03T10:00:00Z, size: 7
+        id: 3, day: 2026-06-03T11:00:00Z, size: 8
+        id: 4, day: 2026-06-05T10:00:00Z, size: 9
+        id: 5, day: 2026-06-01T10:00:00Z, size: 5
+        (nothing)
         ",
     );
 }

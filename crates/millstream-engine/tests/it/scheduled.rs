@@ -6,7 +6,7 @@ use std::{
 };
 
 use millstream_engine::{
-    Clock, DecisionKind, Engine, EngineError, Event, RunRequest, Scheduling, TriggerError,
+    Clock, DecisionKind, Engine, EngineError, Event, KeepOptions, RunRequest, Scheduling, TriggerError,
 };
 use millstream_plan::Reason;
 use millstream_schedule::Trigger;
@@ -57,8 +57,12 @@ impl Process {
 
     /// A process that gives steps so long to end when it is told to.
     pub(crate) async fn start_with(world: &World, line: &Arc<Line>, drain: Duration) -> Self {
+        Self::start_as(world, line, KeepOptions { drain, shares: false }).await
+    }
+
+    pub(crate) async fn start_as(world: &World, line: &Arc<Line>, options: KeepOptions) -> Self {
         let (engine, cancel) = (world.engine(line).await, CancellationToken::new());
-        let (scheduling, kept) = engine.keep_scheduled(cancel.clone(), drain);
+        let (scheduling, kept) = engine.keep_scheduled_as(cancel.clone(), options);
         Self { engine, scheduling, task: tokio::spawn(kept), cancel }
     }
 
@@ -68,7 +72,7 @@ impl Process {
     }
 
     /// Ends at once, as if it was killed.
-    async fn kill(self) {
+    pub(crate) async fn kill(self) {
         self.task.abort();
         assert!(self.task.await.is_err());
     }
@@ -86,7 +90,7 @@ pub(crate) fn world(text: &str) -> World {
     world
 }
 
-fn every_hour() -> Trigger {
+pub(crate) fn every_hour() -> Trigger {
     Trigger::Every("1h".parse().unwrap())
 }
 
@@ -116,7 +120,7 @@ pub(crate) async fn decisions(state: &State, asset: &str, kind: DecisionKind) ->
     of_asset.map(|logged| logged.because).collect()
 }
 
-async fn answered(state: &State, asset: &str, trigger: &Trigger) -> TimestampMicros {
+pub(crate) async fn answered(state: &State, asset: &str, trigger: &Trigger) -> TimestampMicros {
     let recorded = state.scheduled_assets().await.unwrap();
     let asset = recorded.iter().find(|recorded| recorded.asset.as_str() == asset).unwrap();
     asset.triggers.iter().find(|recorded| recorded.trigger == *trigger).unwrap().answered
@@ -414,6 +418,39 @@ async fn live_through_a_tick(world: &World, line: &Arc<Line>) {
             process.stop().await;
         }
     }
+}
+
+#[test]
+fn a_table_that_the_lake_refused_is_taken_up_again_by_itself() {
+    block_on(async {
+        let origin = world(&HOURLY.replace("SELECT", "/*---\nset_aside_after: 1\n---*/\nSELECT"));
+        let process = Process::start(&origin, &Line::quiet()).await;
+        settled(&origin.state().await, &origin, "silver.events", 2).await;
+        process.stop().await;
+        origin.clock.pass(HOUR);
+        origin.definition.script.put("events", "b", "id\n3");
+        let line = Line::quiet();
+        live_through_a_tick(&origin.fork(), &line).await;
+        let commits = |what: &str| what.starts_with("lake: put lake/silver/events/_delta_log");
+        let at = line.points().iter().position(|point| commits(&point.what)).unwrap();
+        let world = origin.fork();
+        let line = Line::harmed(Injection { at, moment: Moment::Before, harm: Harm::Lasting });
+        let process = Process::start(&world, &line).await;
+        let state = world.state().await;
+        settled(&state, &world, "bronze.events", 3).await;
+        until("the lake refuses nothing", async || line.struck()).await;
+        // No tick comes, and no new input.
+        until("it is not taken up again", async || {
+            process.pass(&world, 5);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            world.rows("silver.events").await.len() == 3
+        })
+        .await;
+        let started = decisions(&state, "silver.events", DecisionKind::Started).await;
+        assert_eq!(started.last().unwrap(), "it was hindered before by what lies outside of it");
+        assert!(process.engine.aside().await.unwrap().is_empty());
+        process.stop().await;
+    });
 }
 
 #[test]

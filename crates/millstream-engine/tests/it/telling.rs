@@ -13,7 +13,7 @@ use millstream_telemetry::Metrics;
 use millstream_types::TimestampMicros;
 use serde_json::Value;
 
-use crate::harness::{Act, Call, Definition, Ended, Harm, Injection, Line, Step::*, World, block_on, check};
+use crate::harness::{Act, Call, Definition, Ended, Harm, Injection, Line, World, block_on};
 
 /// A source, a table that keeps each row, one that leaves some out, and one that counts.
 const PROJECT: &str = "
@@ -266,6 +266,8 @@ fn a_failed_step_is_told_with_its_error() {
         let expected = ["START world.run", "START world.bronze.a", "FAIL world.bronze.a", "FAIL world.run"];
         assert_eq!(told(&events), expected);
         let failed = json(&events[2]);
+        // A step that failed has made no version, of which nothing is told.
+        assert_eq!(failed["outputs"][0]["facets"]["dataQualityMetrics"], Value::Null);
         let error = &failed["run"]["facets"]["errorMessage"];
         assert!(error["message"].as_str().unwrap().contains("(MS-"), "{error}");
         assert_eq!(error["programmingLanguage"], "RUST");
@@ -404,20 +406,24 @@ fn nothing_is_told_where_nobody_asks() {
 }
 
 #[test]
-fn merged_rows_are_accounted_for() {
-    check(
-        "
-=== sources/a.yaml
-connector: {type: scripted, place: a}
-landing: merge
-contract: {key: id, columns: {id: {type: int64, required: true}, note: {type: string}}}
-",
-        &[Put("a/x", "id,note\n1,p\n1,q\n2,r\n,s"), Run, Rows("bronze.a")],
-        "
-        bronze.a built +2, 1 rejected
-        bronze.a:
-        id: 1, note: q
-        id: 2, note: r
-        ",
-    );
+fn the_log_of_a_step_is_kept_with_its_run() {
+    block_on(async {
+        let world = world();
+        world.definition.script.fail("a", Call::Read, Harm::Passing, 2);
+        world.run().await;
+        let state = world.state().await;
+        let run = state.last_run().await.unwrap().unwrap().run;
+        let lines = state.step_log(&run, None, 100).await.unwrap();
+        let told: Vec<_> =
+            lines.iter().map(|it| format!("{} {} {}", it.asset, it.line.line, it.line.level)).collect();
+        assert_eq!(told, ["bronze.a 0 error", "bronze.a 1 error"]);
+        assert!(lines[0].line.message.starts_with("an attempt has failed: "), "{lines:?}");
+        // Another run has a log of its own.
+        world.clock.pass(3_600);
+        world.definition.script.put("a", "y", "id,note,more\n8,z,1");
+        world.act(&Act::Run(RunRequest::default())).await;
+        let run = state.last_run().await.unwrap().unwrap().run;
+        let lines = state.step_log(&run, None, 100).await.unwrap();
+        assert!(lines.iter().all(|it| it.asset.as_str() == "bronze.a"), "{lines:?}");
+    });
 }

@@ -40,7 +40,6 @@ pub(crate) struct DataWriter {
     named_by_hash: bool,
     file: NamedTempFile,
     writer: ArrowWriter<Hashing<BufWriter<File>>>,
-    rows: u64,
 }
 
 impl DataWriter {
@@ -60,16 +59,17 @@ impl DataWriter {
         let hashing = Hashing { inner: BufWriter::new(handle), hasher: blake3::Hasher::new(), bytes: 0 };
         let writer = ArrowWriter::try_new(hashing, schema.clone(), Some(properties));
         let writer = writer.map_err(failed("write", path))?;
-        Ok(Self { path: path.into(), named_by_hash, file, writer, rows: 0 })
+        Ok(Self { path: path.into(), named_by_hash, file, writer })
     }
 
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), DatasetError> {
-        self.rows += batch.num_rows() as u64;
         self.writer.write(batch).map_err(failed("write", &self.path))
     }
 
     pub(crate) fn finish(mut self) -> Result<Written, DatasetError> {
-        self.writer.finish().map_err(failed("write", &self.path))?;
+        let metadata = self.writer.finish().map_err(failed("write", &self.path))?;
+        // Told by the file, so that rows which were handed over and are not in it are missed.
+        let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
         let hashing = self.writer.inner_mut();
         hashing.flush().map_err(failed("write", &self.path))?;
         hashing.inner.get_ref().sync_all().map_err(failed("sync", &self.path))?;
@@ -78,7 +78,7 @@ impl DataWriter {
             Some(name) => self.path.join(format!("{name}.parquet")),
             None => self.path,
         };
-        Ok(Written { path, file: self.file, data: DataFile { rows: self.rows, bytes, blake3 } })
+        Ok(Written { path, file: self.file, data: DataFile { rows, bytes, blake3 } })
     }
 }
 

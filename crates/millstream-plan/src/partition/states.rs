@@ -19,6 +19,9 @@ pub struct PartitionStates {
     pub seen: BTreeMap<AssetId, AssetVersion>,
     /// The version of the table up to which its commits are known here.
     pub version: Option<AssetVersion>,
+    /// The versions of the table, and of the tables that its checks look into, at which every rejected row was known to be rightly
+    /// kept out; empty where nobody has looked. Tables into which no check of a rejected row looks are left out.
+    pub settled: BTreeMap<AssetId, AssetVersion>,
     /// How many partitions were built so far, and how long that took, in microseconds. They estimate what is to come.
     pub built: u64,
     pub micros: u64,
@@ -80,7 +83,15 @@ impl PartitionStates {
     /// Nothing is known of any partition.
     #[must_use]
     pub fn new(fingerprint: Fingerprint) -> Self {
-        Self { fingerprint, seen: BTreeMap::new(), version: None, built: 0, micros: 0, spans: Vec::new() }
+        Self {
+            fingerprint,
+            seen: BTreeMap::new(),
+            version: None,
+            settled: BTreeMap::new(),
+            built: 0,
+            micros: 0,
+            spans: Vec::new(),
+        }
     }
 
     /// The states with these spans, which may come in any order and must not overlap.
@@ -162,6 +173,13 @@ impl PartitionStates {
             (self.known(), self.which(|standing| standing.status == PartitionStatus::Missing));
         self.set(&known.difference(&missing), &PartitionStanding::of(PartitionStatus::Stale));
         self.set(&missing, &PartitionStanding::of(PartitionStatus::Missing));
+    }
+
+    /// Forgets partitions that are none any more.
+    pub fn forget(&mut self, partitions: &PartitionSet) {
+        if !partitions.is_empty() {
+            self.spans = joined(self.without(partitions));
+        }
     }
 
     /// The spans without these partitions.

@@ -1,5 +1,7 @@
 //! `datasets/*.yaml`: labels, features, cut-off, split, output.
 
+use std::num::NonZeroU32;
+
 use indexmap::IndexMap;
 use millstream_types::{Percent, TimestampMicros};
 
@@ -43,6 +45,14 @@ pub(crate) fn dataset(context: &Context<'_>, name: &str, mut node: Node) -> Opti
         },
     );
     let output = file.output.and_then(|node| output(context, &node));
+    let keep = file.keep.and_then(|written| {
+        let keep = NonZeroU32::new(written.value);
+        if keep.is_none() {
+            let message = "a dataset cannot keep 0 versions";
+            context.error(codes::WRONG_OUTPUT, message, written.at, "keep 1 at least, the newest");
+        }
+        keep
+    });
     Some(DatasetSpec {
         name: name.to_owned(),
         at: context.start(),
@@ -57,6 +67,7 @@ pub(crate) fn dataset(context: &Context<'_>, name: &str, mut node: Node) -> Opti
         encode: file.encode.0.into_iter().map(|(column, value)| EncodeSpec { column, value }).collect(),
         output,
         refresh: file.refresh.unwrap_or_default(),
+        keep,
         schedule,
         steps,
     })

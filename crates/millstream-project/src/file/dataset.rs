@@ -57,6 +57,10 @@ pub(crate) struct DatasetFile {
     /// absent) only when a command names it.
     #[serde(default)]
     pub(crate) refresh: Option<RefreshSpec>,
+    /// So many versions stay, the newest ones; housekeeping forgets the others, with their files below the project's own folder and the pins of
+    /// what they were built from. All stay when absent.
+    #[serde(default)]
+    pub(crate) keep: Option<Located<u32>>,
     /// When the dataset is built by itself, whatever `refresh` says: `every 15m`, a cron line of five fields with or without a time zone, or a mapping.
     #[serde(default)]
     #[schemars(with = "Option<ScheduleValue>")]

@@ -117,6 +117,15 @@ pub(crate) struct HousekeepingFile {
     #[serde(default)]
     #[schemars(with = "Option<SpanText>")]
     pub(crate) metrics: Option<Located<Written<Span>>>,
+    /// How long the sample of served values is kept, in `features.served`: 30 days when absent.
+    #[serde(default)]
+    #[schemars(with = "Option<SpanText>")]
+    pub(crate) served: Option<Located<Written<Span>>>,
+    /// How long it turns to further tables; those for which no time was left come first the next time. 2 hours when absent, a
+    /// minute at least.
+    #[serde(default)]
+    #[schemars(with = "Option<SpanText>")]
+    pub(crate) at_most: Option<Located<Written<Span>>>,
 }
 
 /// How one webhook is called.

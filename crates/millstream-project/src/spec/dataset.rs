@@ -1,5 +1,7 @@
 //! Labels joined point-in-time with features.
 
+use std::num::NonZeroU32;
+
 use indexmap::IndexMap;
 use millstream_types::{Percent, Span, TableName, TimestampMicros};
 use schemars::JsonSchema;
@@ -27,6 +29,8 @@ pub struct DatasetSpec {
     pub encode: Vec<EncodeSpec>,
     pub output: Option<OutputSpec>,
     pub refresh: RefreshSpec,
+    /// How many versions housekeeping leaves; all of them when absent.
+    pub keep: Option<NonZeroU32>,
     /// When the dataset is built by itself.
     pub schedule: Option<ScheduleSpec>,
     pub steps: StepsSpec,

@@ -16,6 +16,10 @@ pub struct HousekeepingSpec {
     pub runs: Span,
     /// How long the figures of assets are remembered.
     pub metrics: Span,
+    /// How long the sample of served values is kept in the lake.
+    pub served: Span,
+    /// How long one housekeeping turns to further tables.
+    pub at_most: Span,
 }
 
 impl HousekeepingSpec {
@@ -30,6 +34,8 @@ impl Default for HousekeepingSpec {
             files: Span::from_ms(7 * DAY_MS),
             runs: Span::from_ms(90 * DAY_MS),
             metrics: Span::from_ms(400 * DAY_MS),
+            served: Span::from_ms(30 * DAY_MS),
+            at_most: Span::from_ms(DAY_MS / 12),
         }
     }
 }

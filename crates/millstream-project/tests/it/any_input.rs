@@ -220,6 +220,7 @@ fn deep_and_wide_files_are_refused_in_time() {
     for text in [deep, nested, bomb, merges, keys, large, faults] {
         let started = std::time::Instant::now();
         check(&[("millstream.yaml", &text), ("tests/a.yaml", &text)]);
-        assert!(started.elapsed().as_secs() < 10, "{} took {:?}", &text[..40], started.elapsed());
+        // Hundreds of times what it takes, so that only work without a bound fails.
+        assert!(started.elapsed().as_secs() < 120, "{} took {:?}", &text[..40], started.elapsed());
     }
 }

@@ -1,13 +1,16 @@
-//! A large project loads in a moment.
+//! A large project loads, in a time that is told. How long it may take is asked by `cargo xtask bench`; here only a hang fails.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use millstream_project::{LoadOptions, load_project};
 
 use crate::scratch::{folder, variables, write};
 
+/// Far above any figure.
+const HANG: Duration = Duration::from_secs(60);
+
 #[test]
-fn five_hundred_tables_load_in_a_moment() {
+fn five_hundred_tables_load() {
     let project = folder(&[("millstream.yaml", "name: large\n")]);
     for index in 0..50 {
         let text = format!(
@@ -36,5 +39,5 @@ fn five_hundred_tables_load_in_a_moment() {
         .min()
         .unwrap();
     println!("550 files in {best:?}");
-    assert!(best.as_millis() < 100, "{best:?}");
+    assert!(best < HANG, "{best:?}");
 }

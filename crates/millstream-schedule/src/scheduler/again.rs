@@ -1,5 +1,6 @@
-//! A step that could not reach its place is taken up again after a wait, where no circuit holds it. The wait grows with each such
-//! end in a row, so that one asset whose place does not answer asks no more often than the circuit of a place would.
+//! A step that could not reach its place is taken up again after a wait, where no circuit holds it, and so is one that was hindered by what all
+//! steps use, such as a lake that is away or a disk that is full. The wait grows with each such end in a row, so that one asset whose
+//! place does not answer asks no more often than the circuit of a place would.
 
 use millstream_types::{Span, TimestampMicros};
 
@@ -12,12 +13,14 @@ use crate::{CircuitPolicy, DueReason, Ending, timers::Timer, trigger::micros};
 /// An asset that could not reach its place so many times in a row at most tries as soon as the circuit is closed.
 const AT_ONCE_MAX: u32 = 2;
 
-/// How often in a row an asset could not reach what it asks.
+/// How often in a row an asset could not reach what it asks, or was hindered.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Unreached {
     in_a_row: u32,
     /// When it is taken up again; `None` where something else takes it up.
     at: Option<TimestampMicros>,
+    /// Whether it was hindered the last time.
+    is_hindered: bool,
 }
 
 impl Unreached {
@@ -30,19 +33,22 @@ impl Unreached {
 }
 
 impl Scheduler {
-    /// A step that the scheduler started has ended so. What is not there to be held is not asked for ever.
+    /// A step that the scheduler started has ended so.
     pub(super) fn take_up_again(&mut self, place: usize, ending: Ending, wave: u64) {
         let node = &mut self.nodes[place];
         let unreached = &mut node.state.unreached;
         match ending {
-            Ending::Unreachable => unreached.in_a_row = unreached.in_a_row.saturating_add(1),
+            Ending::Unreachable | Ending::Hindered => {
+                unreached.in_a_row = unreached.in_a_row.saturating_add(1);
+                unreached.is_hindered = ending == Ending::Hindered;
+            }
             Ending::Well | Ending::Badly => *unreached = Unreached::default(),
             Ending::Passing => {}
         }
-        if ending != Ending::Unreachable || node.asset.circuit.is_none() || node.is_gone {
+        if !matches!(ending, Ending::Unreachable | Ending::Hindered) || node.is_gone {
             return;
         }
-        if self.has_gate(place) {
+        if ending == Ending::Unreachable && self.has_gate(place) {
             // Its circuit holds it until what it asks answers again.
             return self.make_due(place, wave, DueReason::Unreachable, i8::MIN);
         }
@@ -73,8 +79,10 @@ impl Scheduler {
     /// Takes up what has waited for long enough.
     pub(super) fn find_again(&mut self) {
         while let Some(timer) = self.again.pop_due(self.now) {
-            self.nodes[timer.asset].state.unreached.at = None;
-            self.make_due(timer.asset, self.wave, DueReason::Unreachable, i8::MIN);
+            let unreached = &mut self.nodes[timer.asset].state.unreached;
+            unreached.at = None;
+            let because = if unreached.is_hindered { DueReason::Hindered } else { DueReason::Unreachable };
+            self.make_due(timer.asset, self.wave, because, i8::MIN);
         }
     }
 

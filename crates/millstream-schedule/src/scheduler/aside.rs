@@ -47,7 +47,7 @@ impl Scheduler {
         match ending {
             Ending::Well => return self.bring_back(place, ResumeReason::EndedWell),
             Ending::Badly if is_own => failures.in_a_row = failures.in_a_row.saturating_add(1),
-            Ending::Badly | Ending::Passing | Ending::Unreachable => return,
+            Ending::Badly | Ending::Passing | Ending::Hindered | Ending::Unreachable => return,
         }
         let is_too_much = node.asset.set_aside_after.is_some_and(|most| failures.in_a_row >= most.get());
         if is_too_much && failures.aside.is_none() && !node.is_gone {

@@ -55,7 +55,7 @@ impl Scheduler {
 
 impl Due {
     /// Takes in what came to be due while this one was taken to run.
-    fn with(mut self, later: Self) -> Self {
+    pub(super) fn with(mut self, later: Self) -> Self {
         self.priority = self.priority.max(later.priority);
         self.look_before = self.look_before.max(later.look_before);
         for reason in later.reasons {

@@ -215,12 +215,12 @@ impl Scheduler {
     fn resume(&mut self, place: usize, recorded: Option<&RecordedAsset>) {
         // What was stale before it was interrupted is no reason to start a step that ends the process each time.
         let mut is_given_up = false;
+        let goes_on_as = recorded.and_then(|recorded| recorded.goes_on_as);
         if let Some(attempt) = recorded.and_then(|recorded| recorded.running) {
-            if attempt.attempt >= ATTEMPTS_MAX {
-                let node = &mut self.nodes[place];
-                (node.state.failed, node.state.last_wave) = (true, self.wave);
-                let (asset, because) = (node.asset.id.clone(), SkipReason::InterruptedAgain);
-                self.decisions.push(Decision::Skip { asset, answers: Vec::new(), because });
+            if let Some(definition) = goes_on_as {
+                self.take_over(place, attempt, definition);
+            } else if attempt.attempt >= ATTEMPTS_MAX {
+                self.give_up(place, self.wave);
                 is_given_up = true;
             } else {
                 self.make_due(place, self.wave, DueReason::Interrupted, i8::MIN);
@@ -236,8 +236,13 @@ impl Scheduler {
             }
         }
         let is_unreachable = recorded.is_some_and(|recorded| recorded.is_unreachable);
-        if is_unreachable && self.nodes[place].asset.circuit.is_some() && self.nodes[place].runs_by_itself() {
-            self.make_due(place, self.wave, DueReason::Unreachable, i8::MIN);
+        if is_unreachable && self.nodes[place].runs_by_itself() {
+            // What asks no place was hindered.
+            let because = match self.nodes[place].asset.circuit {
+                Some(_) => DueReason::Unreachable,
+                None => DueReason::Hindered,
+            };
+            self.make_due(place, self.wave, because, i8::MIN);
         }
         let node = &self.nodes[place];
         if node.state.stale && node.runs_on_change() && !is_given_up {
@@ -344,6 +349,7 @@ fn restored_state(
         cleared: None,
         last_wave: 0,
         failed: false,
+        halted_by: Vec::new(),
         failed_after: 0,
         was_skipped: false,
         version: None,

@@ -5,6 +5,7 @@ mod aside;
 mod away;
 mod circuits;
 mod clock;
+mod elsewhere;
 mod freshness;
 mod install;
 mod node;
@@ -14,7 +15,7 @@ mod upcoming;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use millstream_types::{AssetId, AssetVersion, Span, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, CheckId, Span, TimestampMicros};
 
 use crate::{
     Decision, DueReason, Ending, Start, Trigger,
@@ -183,6 +184,29 @@ impl Scheduler {
         took: Span,
         now: TimestampMicros,
     ) -> Vec<Decision> {
+        self.finish(asset, ending, Vec::new(), took, now)
+    }
+
+    /// The step of the asset that ran was halted by these checks, after so long. Assets that read it and need none of them do not
+    /// wait for it.
+    pub fn halted(
+        &mut self,
+        asset: &AssetId,
+        by: Vec<CheckId>,
+        took: Span,
+        now: TimestampMicros,
+    ) -> Vec<Decision> {
+        self.finish(asset, Ending::Badly, by, took, now)
+    }
+
+    fn finish(
+        &mut self,
+        asset: &AssetId,
+        ending: Ending,
+        halted_by: Vec<CheckId>,
+        took: Span,
+        now: TimestampMicros,
+    ) -> Vec<Decision> {
         self.begin(now);
         if let Some(place) = self.place(asset)
             && let Some(running) = self.nodes[place].state.running.take()
@@ -190,6 +214,7 @@ impl Scheduler {
             self.queue.release(running.lane);
             let state = &mut self.nodes[place].state;
             (state.failed, state.failed_after) = (ending.is_bad(), self.arrivals);
+            state.halted_by = halted_by;
             state.stale = state.failed || state.stale_again;
             if ending == Ending::Well {
                 state.fresh_as_of = Some(running.fresh_as_of);

@@ -1,6 +1,6 @@
 //! What the scheduler knows of one asset.
 
-use millstream_types::{AssetVersion, TimestampMicros};
+use millstream_types::{AssetVersion, CheckId, TimestampMicros};
 
 use super::{again::Unreached, aside::Failures};
 use crate::{DueReason, ScheduledAsset, Trigger, durations::Durations};
@@ -42,6 +42,8 @@ pub(super) struct State {
     pub(super) last_wave: u64,
     /// Whether that did not end well.
     pub(super) failed: bool,
+    /// The checks that halted it, if checks did.
+    pub(super) halted_by: Vec<CheckId>,
     /// The last arrival before it did not end well.
     pub(super) failed_after: u64,
     /// Whether it was a skip for a failure upstream.
@@ -133,6 +135,15 @@ impl TriggerState {
 }
 
 impl Node {
+    /// Whether the asset says which checks of one that it reads it needs, and none of those that halted that one is one of them: it
+    /// goes on with the version from before.
+    pub(super) fn spares(&self, input: &Self) -> bool {
+        let needed = self.asset.needs.get(&input.asset.id);
+        let halted_by = &input.state.halted_by;
+        !halted_by.is_empty()
+            && needed.is_some_and(|needed| !halted_by.iter().any(|check| needed.contains(check)))
+    }
+
     /// Whether something else than a command makes the asset run at this moment.
     pub(super) fn runs_by_itself(&self) -> bool {
         self.has_triggers() && self.state.failures.aside.is_none()

@@ -20,7 +20,8 @@ pub(super) enum Verdict {
 impl Scheduler {
     /// Walks from the asset to what it reads, the nearest first. What it reads goes first where it runs or is due in the same
     /// wave or an earlier one; what is stale, and did not run in the asset's wave or a later one, is made due and goes first too.
-    /// One that failed since the asset came to be due is not tried again for it.
+    /// One that failed since the asset came to be due is not tried again for it; where checks halted it that its reader does not
+    /// need, it is not in the way either.
     ///
     /// Later waves are not waited for, because a source that has something new all the time would never let the asset run.
     pub(super) fn verdict(&mut self, place: usize) -> Verdict {
@@ -44,13 +45,9 @@ impl Scheduler {
                 if !node.runs_by_itself() {
                     continue;
                 }
-                if node.is_wanted(look_before) {
-                    let state = &node.state;
-                    if state.failed && (state.last_wave >= wave || state.failed_after >= arrival) {
-                        failed = failed.or(Some(next));
-                    } else if state.last_wave < wave {
-                        wanted.push(next);
-                    }
+                let is_tried = node.has_failed(wave, arrival) || node.state.last_wave >= wave;
+                if node.is_wanted(look_before) && !is_tried {
+                    wanted.push(next);
                 }
             }
             // Nothing before it can be in the way any more, unless something was added to a wave that had passed.
@@ -58,7 +55,14 @@ impl Scheduler {
             if cleared.is_some_and(|cleared| cleared.wave >= wave && cleared.added == self.added) {
                 continue;
             }
-            for input in self.nodes[next].inputs.iter().filter(|input| **input >= floor) {
+            let reader = &self.nodes[next];
+            for input in reader.inputs.iter().filter(|input| **input >= floor) {
+                let node = &self.nodes[*input];
+                let has_failed =
+                    node.runs_by_itself() && node.is_wanted(look_before) && node.has_failed(wave, arrival);
+                if has_failed && !reader.spares(node) {
+                    failed = failed.or(Some(*input));
+                }
                 if self.met[*input] != self.walks {
                     self.met[*input] = self.walks;
                     ahead.push_back(*input);
@@ -87,6 +91,12 @@ impl Node {
     fn is_busy(&self, wave: u64) -> bool {
         let runs = self.state.running.as_ref().is_some_and(|running| running.wave <= wave);
         runs || self.state.due.as_ref().is_some_and(|due| due.wave <= wave)
+    }
+
+    /// Whether the asset has not ended well, in the wave or since the arrival.
+    fn has_failed(&self, wave: u64, arrival: u64) -> bool {
+        let state = &self.state;
+        state.failed && (state.last_wave >= wave || state.failed_after >= arrival)
     }
 
     /// Whether the asset is to run before others that read it, and neither runs nor is due.

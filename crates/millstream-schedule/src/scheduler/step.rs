@@ -106,6 +106,7 @@ impl Scheduler {
         if matches!(because, SkipReason::UpstreamFailed { .. }) {
             node.state.last_wave = due.wave.max(node.state.last_wave);
             (node.state.failed, node.state.was_skipped) = (true, true);
+            node.state.halted_by.clear();
             node.state.failed_after = self.arrivals;
         }
         let asset = node.asset.id.clone();

@@ -204,6 +204,29 @@ fn what_could_not_be_reached_waits_longer_each_time_where_no_circuit_holds_it() 
 }
 
 #[test]
+fn what_was_hindered_is_taken_up_again_and_counts_against_nobody() {
+    // A table asks no place, and so has no circuit.
+    let set_aside_after = NonZeroU32::new(1);
+    let assets = || vec![ScheduledAsset { set_aside_after, ..triggered("t", &[], &["webhook w"]) }];
+    let mut table = Table::set(assets(), &steps(4));
+    check(&table.webhook("w"), "note t: webhook w\nstart t (webhook w)");
+    let mut waits = Vec::new();
+    for _ in 0..7 {
+        let ended = table.now;
+        check(&table.end("t", Ending::Hindered, "1s"), "");
+        check(&table.wake(), "start t (it was hindered before by what lies outside of it)");
+        waits.push((table.now.0 - ended.0) / SECOND);
+    }
+    assert_eq!(waits, [30, 60, 120, 240, 480, 600, 600]);
+    table.end("t", Ending::Hindered, "1s");
+    // Another process takes it up at once.
+    let told = table.restart(assets(), &steps(4), &[]);
+    assert!(told.contains("start t"), "{told}");
+    table.built("t");
+    assert_eq!(table.scheduler.next_wake(), None);
+}
+
+#[test]
 fn what_never_reaches_a_place_that_answers_others_does_not_open_its_circuit_again_and_again() {
     let assets = vec![over("shop", "a", &["webhook a"]), over("shop", "b", &["webhook b"])];
     let mut table = Table::set(assets, &steps(4));
@@ -245,7 +268,7 @@ fn an_end_that_says_nothing_of_the_asset_does_not_count_against_it() {
     let set_aside_after = NonZeroU32::new(2);
     let bad = ScheduledAsset { set_aside_after, ..over("shop", "bad", &["webhook w"]) };
     let mut table = Table::set(vec![bad], &steps(4));
-    for ending in [Ending::Badly, Ending::Passing, Ending::Passing, Ending::Unreachable, Ending::Passing] {
+    for ending in [Ending::Badly, Ending::Passing, Ending::Hindered, Ending::Unreachable, Ending::Passing] {
         table.webhook("w");
         check(&table.end("bad", ending, "1s"), "");
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, num::NonZeroUsize};
 use millstream_schedule::{
     CatchUp, Decision, Ending, Limits, RecordedAsset, ScheduledAsset, Scheduler, Trigger,
 };
-use millstream_types::{AssetId, AssetVersion, Fingerprint, Span, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, CheckId, Fingerprint, Span, TimestampMicros};
 
 /// An asset that runs on change; without inputs it is a source.
 pub(crate) fn asset(id: &str, inputs: &[&str]) -> ScheduledAsset {
@@ -15,6 +15,7 @@ pub(crate) fn asset(id: &str, inputs: &[&str]) -> ScheduledAsset {
         inputs: inputs.iter().map(|input| AssetId::new(input)).collect(),
         reads_outside: inputs.is_empty(),
         triggers: vec![Trigger::OnChange],
+        needs: BTreeMap::new(),
         catch_up: CatchUp::Latest,
         priority: 0,
         connection: None,
@@ -42,6 +43,8 @@ pub(crate) struct Table {
     pub(crate) scheduler: Scheduler,
     pub(crate) now: TimestampMicros,
     recorded: BTreeMap<AssetId, RecordedAsset>,
+    /// The definitions of the assets as they were at first.
+    definitions: BTreeMap<AssetId, Fingerprint>,
     versions: i64,
 }
 
@@ -55,9 +58,10 @@ impl Table {
             ..RecordedAsset::new(asset.id.clone())
         };
         let recorded: Vec<_> = assets.iter().map(built).collect();
+        let definitions = assets.iter().map(|asset| (asset.id.clone(), asset.definition)).collect();
         let (scheduler, decisions) = Scheduler::restore(assets, limits, &recorded, now).unwrap();
         let recorded = recorded.into_iter().map(|recorded| (recorded.asset.clone(), recorded)).collect();
-        let mut table = Self { scheduler, now, recorded, versions: 0 };
+        let mut table = Self { scheduler, now, recorded, definitions, versions: 0 };
         table.record(&decisions);
         table
     }
@@ -112,6 +116,14 @@ impl Table {
         self.end(id, Ending::Badly, "1s")
     }
 
+    /// The asset's step was halted by a check.
+    pub(crate) fn halted(&mut self, id: &str, check: &str) -> String {
+        let (id, took) = (AssetId::new(id), "1s".parse().unwrap());
+        self.recorded.get_mut(&id).unwrap().ended(Ending::Badly, took);
+        let decisions = self.scheduler.halted(&id, vec![CheckId::new(check)], took, self.now);
+        self.record(&decisions)
+    }
+
     pub(crate) fn end(&mut self, id: &str, ending: Ending, took: &str) -> String {
         let (id, took) = (AssetId::new(id), took.parse().unwrap());
         self.recorded.get_mut(&id).unwrap().ended(ending, took);
@@ -122,6 +134,17 @@ impl Table {
     /// The asset's step was started and finds somebody else at work on the asset.
     pub(crate) fn kept_away(&mut self, id: &str) -> String {
         let decisions = self.scheduler.kept_away(&AssetId::new(id), self.now);
+        self.record(&decisions)
+    }
+
+    /// The process that ran the asset's step has died.
+    pub(crate) fn interrupted(&mut self, id: &str) -> String {
+        let decisions = self.scheduler.interrupted(&AssetId::new(id), self.now);
+        self.record(&decisions)
+    }
+
+    pub(crate) fn limit_steps(&mut self, steps: usize) -> String {
+        let decisions = self.scheduler.limit_steps(NonZeroUsize::new(steps).unwrap(), self.now);
         self.record(&decisions)
     }
 
@@ -156,6 +179,22 @@ impl Table {
         let (scheduler, decisions) = Scheduler::restore(assets, limits, &recorded, self.now).unwrap();
         self.scheduler = scheduler;
         self.record(&decisions)
+    }
+
+    /// The process dies that schedules, and another one begins while these steps go on. Nothing else is stale.
+    pub(crate) fn restart_beside(
+        &mut self,
+        assets: Vec<ScheduledAsset>,
+        limits: &Limits,
+        go_on: &[&str],
+    ) -> String {
+        for id in go_on {
+            let recorded = self.recorded.get_mut(&AssetId::new(*id)).unwrap();
+            recorded.goes_on_as = Some(self.definitions[&recorded.asset]);
+        }
+        let told = self.restart(assets, limits, &[]);
+        self.recorded.values_mut().for_each(|recorded| recorded.goes_on_as = None);
+        told
     }
 
     fn record(&mut self, decisions: &[Decision]) -> String {

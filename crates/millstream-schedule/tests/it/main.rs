@@ -6,6 +6,7 @@ mod calendar;
 mod catch_up;
 mod cost;
 mod cron;
+mod elsewhere;
 mod failures;
 mod freshness;
 mod harness;

@@ -1,7 +1,7 @@
 //! What goes first, what runs at all, and what is merged.
 
-use millstream_schedule::{ScheduleError, Scheduler};
-use millstream_types::{AssetId, TimestampMicros};
+use millstream_schedule::{ScheduleError, ScheduledAsset, Scheduler};
+use millstream_types::{AssetId, CheckId, TimestampMicros};
 
 use crate::harness::{Table, asset, check, steps, triggered};
 
@@ -145,6 +145,57 @@ fn a_failure_skips_what_reads_it_and_its_recovery_makes_up_for_that() {
         &table.built("t"),
         "wait u: `t` goes first
         start u (new input: t)",
+    );
+}
+
+/// An asset that reads `s` and `other`, and needs these checks of `s` alone.
+fn needing(id: &str, checks: &[&str]) -> ScheduledAsset {
+    let checks = checks.iter().map(|check| CheckId::new(check)).collect();
+    ScheduledAsset { needs: [(AssetId::new("s"), checks)].into(), ..asset(id, &["s", "other"]) }
+}
+
+#[test]
+fn a_halt_by_a_check_that_an_asset_does_not_need_is_not_in_its_way() {
+    let assets = vec![
+        triggered("s", &[], &["every 15m"]),
+        triggered("other", &[], &["webhook w"]),
+        asset("careful", &["s", "other"]),
+        needing("easy", &["not_null(id)"]),
+        asset("behind", &["easy"]),
+        needing("none", &[]),
+    ];
+    let mut table = Table::set(assets, &steps(8));
+    // Something new comes to all of them, and `s` is tried first.
+    let comes = |table: &mut Table| {
+        table.webhook("w");
+        assert!(table.built("other").ends_with("start s (needed by careful)"));
+    };
+    comes(&mut table);
+    check(
+        &table.halted("s", "range(size)"),
+        "skip careful: `s` did not end well
+        start easy (new input: other)
+        start none (new input: other)",
+    );
+    // What reads a table that was spared is spared with it.
+    table.built("none");
+    check(&table.built("easy"), "start behind (new input: easy)");
+    table.built("behind");
+    // A check that is needed is in the way, and so is a failure of another kind.
+    comes(&mut table);
+    check(
+        &table.halted("s", "not_null(id)"),
+        "skip careful: `s` did not end well
+        skip easy: `s` did not end well
+        start none (new input: other)",
+    );
+    table.built("none");
+    comes(&mut table);
+    check(
+        &table.failed("s"),
+        "skip careful: `s` did not end well
+        skip easy: `s` did not end well
+        skip none: `s` did not end well",
     );
 }
 

@@ -1,6 +1,6 @@
 //! Previewing, starting and cancelling backfills, and looking at partitions.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Extension,
@@ -14,24 +14,17 @@ use millstream_api::{
     error::ErrorBody,
     jobs::{JobInfo, JobKind},
 };
-use serde::Deserialize;
 
 use super::BackfillEnd;
 use crate::{
     area::Name,
     body::{parse, small_json},
-    error::{ApiError, ErrorKind},
+    error::ApiError,
     guard::Shared,
     jobs::{self, JobEnd, JobOrder, JobReporter},
+    listing::{ListingQuery, listed},
     principal::Principal,
 };
-
-/// How long the answer waits for a backfill to begin: until then it may be refused because others work on the same.
-const BEGIN_TIME: Duration = Duration::from_secs(10);
-
-/// The number of backfills that are listed when the request does not name one.
-const LISTED: usize = 50;
-const LISTED_MAX: usize = 1_000;
 
 /// Starts a backfill, as the command `backfill --yes` does, and answers with its job once it has begun.
 ///
@@ -69,12 +62,10 @@ pub(super) async fn start(
             Err(error) => error.into(),
         }
     };
-    let time = BEGIN_TIME.min(shared.limits.request_time / 2);
-    let job = jobs::start(&shared, order, work)?.begun(&shared, time).await?;
-    Ok(jobs::accepted(&job))
+    jobs::begin(&shared, order, work).await
 }
 
-/// What a backfill would do: partitions, chunks, and about how many rows and how long that is.
+/// What a backfill would do: partitions, chunks, and about how many rows, how long and how much that is.
 #[utoipa::path(
     post,
     path = "/v1/backfills/preview",
@@ -90,11 +81,6 @@ pub(super) async fn preview(State(shared): State<Arc<Shared>>, body: Bytes) -> R
     Ok(small_json(StatusCode::OK, &plan))
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct BackfillsQuery {
-    limit: Option<usize>,
-}
-
 /// The newest backfills first, of the command line too.
 #[utoipa::path(
     get,
@@ -105,11 +91,9 @@ pub(super) struct BackfillsQuery {
 )]
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
-    query: Result<Query<BackfillsQuery>, QueryRejection>,
+    query: Result<Query<ListingQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let Query(query) =
-        query.map_err(|error| ApiError::new(ErrorKind::Invalid, error.body_text()).with_field("limit"))?;
-    let limit = query.limit.unwrap_or(LISTED).min(LISTED_MAX);
+    let limit = listed(query)?;
     let backfills = shared.backends.backfills.backfills(limit).await?;
     Ok(small_json(StatusCode::OK, &BackfillsAnswer { backfills }))
 }

@@ -17,7 +17,7 @@ use crate::{area::Area, scoped::Endpoints};
 pub use backend::JobBackend;
 pub use job::JobReporter;
 pub(crate) use registry::{JobOrder, Jobs};
-pub(crate) use work::{JobEnd, StartedJob, accepted, start};
+pub(crate) use work::{JobEnd, StartedJob, accepted, begin, start};
 
 #[derive(OpenApi)]
 #[openapi(

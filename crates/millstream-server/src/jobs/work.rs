@@ -100,6 +100,27 @@ impl StartedJob {
     }
 }
 
+/// How long an answer waits for work to begin: until then it may be refused because others work on the same.
+const BEGIN_TIME: Duration = Duration::from_secs(10);
+
+/// Starts a job on a task of its own, and answers with it once its work has begun.
+///
+/// # Errors
+///
+/// What [`start`] refuses, and what is refused before the work begins.
+pub(crate) async fn begin<F>(
+    shared: &Arc<Shared>,
+    order: JobOrder,
+    work: impl FnOnce(JobReporter) -> F,
+) -> Result<Response, ApiError>
+where
+    F: Future<Output = JobEnd> + Send + 'static,
+{
+    let time = BEGIN_TIME.min(shared.limits.request_time / 2);
+    let job = start(shared, order, work)?.begun(shared, time).await?;
+    Ok(accepted(&job))
+}
+
 /// Starts a job on a task of its own.
 ///
 /// # Errors

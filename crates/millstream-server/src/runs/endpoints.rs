@@ -1,6 +1,6 @@
 //! Starting a run, and looking at those that were.
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc};
 
 use axum::{
     Extension,
@@ -14,7 +14,6 @@ use millstream_api::{
     jobs::{JobInfo, JobKind},
     runs::{RunBody, RunDetail, RunsAnswer},
 };
-use serde::Deserialize;
 
 use crate::{
     area::Name,
@@ -22,16 +21,10 @@ use crate::{
     error::{ApiError, ErrorKind},
     guard::Shared,
     jobs::{self, JobEnd, JobOrder, JobReporter},
+    listing::{ListingQuery, listed},
     principal::Principal,
     runs::{RunEnd, RunRequest},
 };
-
-/// How long the answer waits for a run to begin: until then it may be refused because others work on the same.
-const BEGIN_TIME: Duration = Duration::from_secs(10);
-
-/// The number of runs that are listed when the request does not name one.
-const RUNS_LISTED: usize = 50;
-const RUNS_LISTED_MAX: usize = 1_000;
 
 /// Starts a run, as the command `run` does, and answers with its job once it has begun. An empty object runs everything.
 ///
@@ -68,9 +61,7 @@ pub(super) async fn start(
             Err(error) => error.into(),
         }
     };
-    let time = BEGIN_TIME.min(shared.limits.request_time / 2);
-    let job = jobs::start(&shared, order, work)?.begun(&shared, time).await?;
-    Ok(jobs::accepted(&job))
+    jobs::begin(&shared, order, work).await
 }
 
 fn checked(body: RunBody) -> Result<RunRequest, ApiError> {
@@ -98,11 +89,6 @@ fn checked(body: RunBody) -> Result<RunRequest, ApiError> {
     })
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct RunsQuery {
-    limit: Option<usize>,
-}
-
 /// The newest runs first, of the command line too.
 #[utoipa::path(
     get,
@@ -113,11 +99,9 @@ pub(super) struct RunsQuery {
 )]
 pub(super) async fn runs(
     State(shared): State<Arc<Shared>>,
-    query: Result<Query<RunsQuery>, QueryRejection>,
+    query: Result<Query<ListingQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let Query(query) =
-        query.map_err(|error| ApiError::new(ErrorKind::Invalid, error.body_text()).with_field("limit"))?;
-    let limit = query.limit.unwrap_or(RUNS_LISTED).min(RUNS_LISTED_MAX);
+    let limit = listed(query)?;
     Ok(small_json(StatusCode::OK, &RunsAnswer { runs: shared.backends.runs.runs(limit).await? }))
 }
 

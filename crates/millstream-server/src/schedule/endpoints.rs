@@ -11,7 +11,6 @@ use millstream_api::{
     error::ErrorBody,
     schedule::{ScheduleAnswer, TriggerAnswer},
 };
-use serde::Deserialize;
 
 use super::called_webhook;
 use crate::{
@@ -19,16 +18,8 @@ use crate::{
     body::small_json,
     error::{ApiError, ErrorKind},
     guard::Shared,
+    listing::{ListingQuery, listed},
 };
-
-/// The number of instants and decisions when the request does not name one.
-const LISTED: usize = 50;
-const LISTED_MAX: usize = 1_000;
-
-#[derive(Debug, Deserialize)]
-pub(super) struct ScheduleQuery {
-    limit: Option<usize>,
-}
 
 /// When assets run next by themselves, and what was decided last: what started, was skipped or waits, and why.
 #[utoipa::path(
@@ -40,11 +31,9 @@ pub(super) struct ScheduleQuery {
 )]
 pub(super) async fn schedule(
     State(shared): State<Arc<Shared>>,
-    query: Result<Query<ScheduleQuery>, QueryRejection>,
+    query: Result<Query<ListingQuery>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let Query(query) =
-        query.map_err(|error| ApiError::new(ErrorKind::Invalid, error.body_text()).with_field("limit"))?;
-    let limit = query.limit.unwrap_or(LISTED).min(LISTED_MAX);
+    let limit = listed(query)?;
     Ok(small_json(StatusCode::OK, &shared.backends.schedule.schedule(limit).await?))
 }
 

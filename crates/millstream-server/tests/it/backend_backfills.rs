@@ -37,6 +37,7 @@ impl BackfillBackend for Shop {
             parallel: 1,
             rows: Some(20),
             takes_ms: None,
+            cost: None,
         })
     }
 

@@ -185,7 +185,14 @@ impl RunBackend for Shop {
         };
         let step = RunStep { asset: "silver.orders".to_owned(), step };
         let set = Some([("silver.orders".to_owned(), 4)].into());
-        Ok(RunDetail { run: info(run), steps: vec![step], critical_path: Vec::new(), cost: None, set })
+        Ok(RunDetail {
+            run: info(run),
+            steps: vec![step],
+            critical_path: Vec::new(),
+            cost: None,
+            set,
+            log: Vec::new(),
+        })
     }
 }
 
@@ -295,6 +302,8 @@ impl ScheduleBackend for Shop {
             decision("bronze.orders", "started", "every 15m"),
         ];
         Ok(ScheduleAnswer {
+            workers: Vec::new(),
+            offered: Vec::new(),
             is_active: true,
             next: [15, 30].map(next).into_iter().take(limit).collect(),
             decisions: decisions.into_iter().take(limit).collect(),

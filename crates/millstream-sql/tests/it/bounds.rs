@@ -13,6 +13,9 @@ use millstream_types::TableName;
 
 use crate::support::{name, pretty};
 
+/// Hundreds of times what a statement with a bound takes, so that only one without a bound fails.
+const HANG: Duration = Duration::from_secs(120);
+
 /// Views that each read the one before twice.
 #[derive(Debug)]
 struct Doubled;
@@ -90,7 +93,7 @@ async fn a_statement_has_a_size() {
         let began = Instant::now();
         let answer = answer(64 << 20, &sql).await;
         let start = sql.get(..60).unwrap_or(&sql);
-        assert!(began.elapsed() < Duration::from_secs(10), "{start}: {:?}", began.elapsed());
+        assert!(began.elapsed() < HANG, "{start}: {:?}", began.elapsed());
         match expected {
             "" => assert!(!answer.starts_with("MS-"), "{start}: {answer}"),
             expected => assert!(answer.starts_with(expected), "{start}: {answer}"),
@@ -388,7 +391,7 @@ fn endless_statements_give_way() {
         let ended = runtime
             .block_on(async { tokio::time::timeout(Duration::from_millis(1_000), run(1 << 30, &sql)).await });
         assert!(ended.is_err(), "{sql} ended");
-        assert!(began.elapsed() < Duration::from_secs(20), "{sql}: {:?}", began.elapsed());
+        assert!(began.elapsed() < HANG, "{sql}: {:?}", began.elapsed());
     }
 }
 

@@ -7,7 +7,7 @@ use super::PostgresFault;
 use crate::StateError;
 
 /// Step `n` brings a store of format `n` to format `n + 1`. A step that was released never changes again.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 14] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
@@ -19,13 +19,16 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("migrations/0009.sql"),
     include_str!("migrations/0010.sql"),
     include_str!("migrations/0011.sql"),
+    include_str!("migrations/0012.sql"),
+    include_str!("migrations/0013.sql"),
+    include_str!("migrations/0014.sql"),
 ];
 
 /// Makes the table whose only row marks the schema's tables as a state store, and names the project that they belong to.
 const MARK: &str = "CREATE TABLE millstream_state (format BIGINT NOT NULL, project TEXT NOT NULL)";
 
 /// Tables that the steps make, those too that a later step drops: a schema that has no mark may have none of them.
-const TABLES: [&str; 36] = [
+const TABLES: [&str; 40] = [
     "runs",
     "steps",
     "assets",
@@ -62,6 +65,10 @@ const TABLES: [&str; 36] = [
     "sla_promises",
     "sla_breaches",
     "repairs",
+    "offers",
+    "workers",
+    "webhook_calls",
+    "step_log",
 ];
 
 pub(super) async fn migrate(connection: &mut Client, place: &str, project: &str) -> Result<(), StateError> {

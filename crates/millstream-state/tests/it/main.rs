@@ -16,17 +16,20 @@ mod housekeeping;
 mod landing;
 mod leases;
 mod memory;
+mod offers;
 mod outbox;
 mod partitions;
 mod place;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod pulse;
+mod runs;
 mod repairs;
 mod schedule;
 #[cfg(feature = "postgres")]
 mod server;
 mod sets;
 mod speed;
+mod step_log;
 mod watch;
 mod world;

@@ -12,14 +12,22 @@ use crate::{
 on_each_database! {
     what_is_recorded_of_partitions_is_read_again,
     a_million_partitions_are_few_rows_and_one_of_them_can_change,
+    what_is_touched_alone_is_written,
     a_backfill_goes_on_where_it_was,
 }
 
 async fn record(state: &State, states: &PartitionStates, broken: &[BrokenCheck]) {
     let (begun, table) = (run(1), asset("silver.orders"));
     let judged = PartitionSet::range(0, 10);
-    let record =
-        PartitionRecord { run: &begun.run, asset: &table, states, judged: &judged, broken, backfill: None };
+    let record = PartitionRecord {
+        run: &begun.run,
+        asset: &table,
+        states,
+        touched: None,
+        judged: &judged,
+        broken,
+        backfill: None,
+    };
     state.record_partitions(&record).await.unwrap();
     assert_eq!(state.partitions(&table).await.unwrap().as_ref(), Some(states));
 }
@@ -30,6 +38,7 @@ async fn what_is_recorded_of_partitions_is_read_again(place: Place) {
     let mut states = PartitionStates::new(Fingerprint::new([3; 32]));
     states.seen = [(asset("bronze.orders"), AssetVersion::numbered(4))].into();
     states.version = Some(AssetVersion::numbered(7));
+    states.settled = [(asset("silver.orders"), AssetVersion::numbered(6))].into();
     (states.built, states.micros) = (5, 600);
     let failed = PartitionStatus::Failed { error: "no".to_owned() };
     states.set(&PartitionSet::range(0, 9), &PartitionStanding::of(PartitionStatus::Built));
@@ -66,6 +75,40 @@ async fn a_million_partitions_are_few_rows_and_one_of_them_can_change(place: Pla
     assert_eq!(states.spans().len(), 1);
 }
 
+/// Whichever partitions change, looking at these and at their neighbours alone leaves what looking at all of them does.
+async fn what_is_touched_alone_is_written(place: Place) {
+    let (state, begun, table) = (place.open().await, run(1), asset("silver.orders"));
+    let mut states = PartitionStates::new(Fingerprint::new([3; 32]));
+    states.set(&PartitionSet::range(i64::MIN, i64::MIN), &PartitionStanding::of(PartitionStatus::Built));
+    record(&state, &states, &[]).await;
+    let mut dice = 7_u64;
+    let mut roll = |sides: i64| {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        i64::try_from(dice >> 40).unwrap() % sides
+    };
+    for _ in 0..200 {
+        let first = roll(20);
+        let last = first + roll(4);
+        let meant = PartitionSet::range(first, last);
+        match roll(4) {
+            0 => states.outdate(&meant),
+            1 => states.forget(&meant),
+            _ => states.set(&meant, &PartitionStanding::of(PartitionStatus::Built)),
+        }
+        let record = PartitionRecord {
+            run: &begun.run,
+            asset: &table,
+            states: &states,
+            touched: Some((first, last)),
+            judged: &meant,
+            broken: &[],
+            backfill: None,
+        };
+        state.record_partitions(&record).await.unwrap();
+        assert_eq!(state.partitions(&table).await.unwrap().as_ref(), Some(&states));
+    }
+}
+
 async fn a_backfill_goes_on_where_it_was(place: Place) {
     let state = place.open().await;
     let begun = BackfillRecord {
@@ -88,6 +131,7 @@ async fn a_backfill_goes_on_where_it_was(place: Place) {
         run: &run(1).run,
         asset: &table,
         states: &states,
+        touched: None,
         judged: &done,
         broken: &[],
         backfill: Some(("b1", &done, &failed)),

@@ -29,8 +29,12 @@ on_each_database! {
 const LONG: Duration = Duration::from_secs(3_600);
 
 async fn lease(state: &State) -> LeaseToken {
+    named_lease(state, "schedule").await
+}
+
+async fn named_lease(state: &State, name: &str) -> LeaseToken {
     let holder = Holder::this_process("serve", TimestampMicros(5));
-    let assets = [asset("schedule")];
+    let assets = [asset(name)];
     let now = TimestampMicros(1_000_000);
     state.take_lease(&LeaseRequest { assets: &assets, holder: &holder, now, length: LONG }).await.unwrap()
 }
@@ -206,13 +210,27 @@ async fn what_is_recorded_of_some_assets_is_found_among_many(place: Place) {
 
 async fn a_reload_that_failed_is_remembered_until_one_succeeds(place: Place) {
     let state = place.open().await;
-    assert_eq!(state.failed_reload().await.unwrap(), None);
-    for (at, hint) in [(3, None), (2, Some("look".to_owned()))] {
-        let failed =
-            FailedReload { at: TimestampMicros(at), code: "MS-1235".into(), message: "no".into(), hint };
-        state.record_reload(Some(&failed)).await.unwrap();
-        assert_eq!(state.failed_reload().await.unwrap(), Some(failed));
+    let now = TimestampMicros(1_000_000);
+    assert_eq!(state.failed_reload(now).await.unwrap(), None);
+    let (one, two) = (named_lease(&state, "reload 1").await, named_lease(&state, "reload 2").await);
+    let failed = |at, hint| FailedReload {
+        at: TimestampMicros(at),
+        code: "MS-1235".into(),
+        message: "no".into(),
+        hint,
+    };
+    for failed in [failed(3, None), failed(2, Some("look".to_owned()))] {
+        state.record_failed_reload(one, &failed).await.unwrap();
+        assert_eq!(state.failed_reload(now).await.unwrap(), Some(failed));
     }
-    state.record_reload(None).await.unwrap();
-    assert_eq!(state.failed_reload().await.unwrap(), None);
+    // Another server is sound, and then it is not.
+    state.forget_failed_reload(None).await.unwrap();
+    assert_eq!(state.failed_reload(now).await.unwrap().unwrap().at, TimestampMicros(2));
+    state.record_failed_reload(two, &failed(9, None)).await.unwrap();
+    assert_eq!(state.failed_reload(now).await.unwrap(), Some(failed(9, None)));
+    // It is gone: what was wrong with it is over, and what is wrong with the other is not.
+    state.end_lease(two).await.unwrap();
+    assert_eq!(state.failed_reload(now).await.unwrap().unwrap().at, TimestampMicros(2));
+    state.forget_failed_reload(Some(one)).await.unwrap();
+    assert_eq!(state.failed_reload(now).await.unwrap(), None);
 }

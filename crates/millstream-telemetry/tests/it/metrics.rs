@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs::OpenOptions,
+    io::Write,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -129,26 +131,69 @@ fn odd_names_of_assets_are_escaped() {
     assert!(text.contains(r#"asset="silver.\"a\\b\"\n""#), "{text}");
 }
 
-/// Prometheus's own rules, where its tool is installed.
+/// What `cargo xtask test` gives to suites that need a program; a suite without it writes down why it was skipped.
+#[allow(clippy::disallowed_methods, reason = "a test is its own edge: it asks the environment")]
+fn given(variable: &str, suite: &str, missing: &str) -> Option<String> {
+    if let Ok(value) = std::env::var(variable) {
+        return Some(value);
+    }
+    if let Ok(skips) = std::env::var("MILLSTREAM_TEST_SKIPS") {
+        let mut file = OpenOptions::new().create(true).append(true).open(skips).unwrap();
+        writeln!(file, "millstream-telemetry: {suite} ({missing})").unwrap();
+    }
+    None
+}
+
+/// What the program says of the figures, which it reads from standard input.
+fn said(program: &str, arguments: &[&str], text: &str) -> (bool, String) {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut tool = command.spawn().unwrap();
+    tool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = tool.wait_with_output().unwrap();
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+    (output.status.success(), said)
+}
+
 #[test]
-#[allow(
-    clippy::print_stdout,
-    reason = "whoever reads the log of the tests learns that this one found no tool"
-)]
 fn promtool_finds_no_fault() {
-    let started = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    let Ok(mut tool) = started else {
-        println!("promtool is not installed");
+    let suite = "promtool judges the figures";
+    let Some(promtool) = given("MILLSTREAM_TEST_PROMTOOL", suite, "no promtool") else { return };
+    let text = seen().text().unwrap().0;
+    let (is_good, told) = said(&promtool, &["check", "metrics"], &text);
+    assert!(is_good && told.trim().is_empty(), "{told}");
+    // The tool looks at what it is given.
+    let wrong = format!("{text}# TYPE millstream_wrong_ms counter\nmillstream_wrong_ms 1\n");
+    assert!(!said(&promtool, &["check", "metrics"], &wrong).1.trim().is_empty());
+}
+
+/// Prints each sample as a line of a list: its name, its labels in their order, its value.
+const PARSE: &str = "
+import json, sys
+from prometheus_client.parser import text_string_to_metric_families
+for family in text_string_to_metric_families(sys.stdin.read()):
+    assert family.documentation and family.type != 'unknown', family
+    for sample in family.samples:
+        print(json.dumps([sample.name, sorted(sample.labels.items()), sample.value]))
+";
+
+#[test]
+fn the_parser_of_prometheus_reads_every_sample() {
+    let suite = "Prometheus's parser reads the figures";
+    let Some(python) = given("MILLSTREAM_TEST_PROMETHEUS", suite, "no Python with prometheus-client") else {
         return;
     };
-    std::io::Write::write_all(&mut tool.stdin.take().unwrap(), seen().text().unwrap().0.as_bytes()).unwrap();
-    let output = tool.wait_with_output().unwrap();
-    let said =
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && said.trim().is_empty(), "{said}");
+    let metrics = seen();
+    metrics.step_ended(&step("silver.\"a\\b\"\n", "built"));
+    let text = metrics.text().unwrap().0;
+    let (is_good, told) = said(&python, &["-c", PARSE], &text);
+    assert!(is_good, "{told}");
+    assert_eq!(told.lines().count(), parsed(&text).0.len(), "{told}");
+    for sample in [
+        r#"["millstream_runs_total", [["outcome", "succeeded"]], 1.0]"#,
+        r#"["millstream_asset_steps_total", [["asset", "silver.\"a\\b\"\n"], ["outcome", "built"]], 1.0]"#,
+        r#"["millstream_step_duration_seconds_bucket", [["kind", "table"], ["le", "0.05"]], 3.0]"#,
+    ] {
+        assert!(told.lines().any(|line| line == sample), "{sample} in\n{told}");
+    }
 }

@@ -4,7 +4,7 @@
 use std::{hint::black_box, time::Duration};
 
 use futures::FutureExt;
-use millstream_usage::{Account, Usage, called, charged, read, wrote};
+use millstream_usage::{Account, Usage, called, charged, counts_bytes, read, wrote};
 
 /// Keeps the processor busy until the thread has taken some time.
 fn toil() {
@@ -45,7 +45,8 @@ fn work_is_charged_on_every_thread_and_to_nobody_else() {
         assert!(usage.cpu >= Duration::from_millis(10), "{usage:?}");
         assert!(usage.cpu < Duration::from_secs(5), "{usage:?}");
         let rest = Usage { cpu: Duration::ZERO, ..usage };
-        let expected = Usage { bytes_read: bytes, bytes_written: bytes + 1, calls: 1, ..Usage::default() };
+        let expected =
+            Usage { bytes_read: Some(bytes), bytes_written: Some(bytes + 1), calls: 1, ..Usage::default() };
         assert_eq!(rest, expected);
     }
 }
@@ -84,4 +85,15 @@ fn memory_is_known_where_it_is_counted() {
     account.shrink(12);
     account.grow(1);
     assert_eq!(account.usage().memory_peak, Some(15));
+}
+
+#[test]
+fn bytes_are_known_where_they_are_counted() {
+    let account = Account::default();
+    let bytes = |account: &Account| (account.usage().bytes_read, account.usage().bytes_written);
+    assert_eq!(bytes(&account), (None, None));
+    account.run(|| read(3));
+    assert_eq!(bytes(&account), (Some(3), None));
+    account.run(counts_bytes);
+    assert_eq!(bytes(&account), (Some(3), Some(0)));
 }

@@ -98,7 +98,7 @@ fn more_partitions_than_can_be_built_are_refused_before_anything_is() {
     );
     assert!(told.contains("--from"), "{told}");
     for (call, expected) in [
-        (["backfill", "bronze.orders", "--from", "2024"], "`bronze.orders`"),
+        (["backfill", "bronze.orders", "--from", "2024"], "`bronze.orders` is landed from a source"),
         (["backfill", "silver.orders", "--from", "soon"], "`soon` is no time"),
         (["backfill", "silver.orders", "--resume", "nothing"], "cannot be used with"),
         (["backfill", "silver.orders", "--by", "decade"], "write `hour`"),

@@ -77,6 +77,16 @@ fn runs_are_listed_by_asset_outcome_and_age_and_compared() {
     assert_eq!(step["inputs_changed"]["bronze.s"], serde_json::json!({"before": 0, "after": 1}));
     let text = folder.stdout(&["runs", "diff", &all[1], &all[0]]);
     assert!(text.contains("only before: gold.total") && text.contains("bronze.s v0 → v1"), "{text}");
+    // Without the id of the later run it is the last one.
+    assert_eq!(folder.stdout(&["runs", "diff", &all[1]]), text);
+    let same = folder.stdout(&["runs", "diff", &all[0], &all[0]]);
+    assert!(same.contains("2 steps do not differ: `--all` shows them"), "{same}");
+    assert!(folder.stdout(&["runs", "diff", &all[0], &all[0], "--all"]).contains("silver.rows"));
+    // What fails now is told with its error.
+    folder.write("tables/silver/rows.sql", "SELECT 1 / (id - id) AS id FROM bronze.s\n");
+    folder.output(&["run", "silver.rows"]);
+    let broken = folder.stdout(&["runs", "diff", &all[0]]);
+    assert!(broken.contains("built → failed") && broken.contains("✗ silver.rows after: "), "{broken}");
 }
 
 #[test]
@@ -98,9 +108,31 @@ fn what_failed_is_told_with_the_way_out() {
     folder.write("tables/gold/total.sql", "SELECT 1 / (id - id) AS n FROM silver.rows\n");
     assert_eq!(folder.output(&["run"]).status.code(), Some(1));
     let shown = folder.stdout(&["runs", "show"]);
-    assert!(shown.contains("✗ gold.total failed: ") && shown.contains("log: lines with "), "{shown}");
+    assert!(shown.contains("✗ gold.total failed: ") && shown.contains("help:"), "{shown}");
+    // The only line would say the same once more; it is kept all the same, whatever `--log` lets through.
+    assert!(!shown.contains("log:"), "{shown}");
+    assert!(folder.stdout(&["runs", "show", "--lines"]).contains("error an attempt has failed: "));
+    let run = folder.json(&["runs", "show", "--json"]);
+    let lines = run["log"].as_array().unwrap();
+    assert!(lines.iter().any(|line| line["asset"] == "gold.total" && line["level"] == "error"), "{run}");
     let unknown = folder.run(&["runs", "show", "nowhere"]);
     assert!(unknown.contains("`millstream runs` lists the runs"), "{unknown}");
     let wrong = folder.run(&["runs", "--since", "yesterday"]);
     assert!(wrong.contains("write an age such as `12h`"), "{wrong}");
+}
+
+#[test]
+fn what_steps_noted_is_shown_with_their_run() {
+    let folder = project();
+    folder.stdout(&["run", "--log", "off"]);
+    let nothing = folder.stdout(&["runs", "show", "--lines"]);
+    assert!(nothing.contains("No step of it noted anything."), "{nothing}");
+    // A column that the contract does not name is noted by the landing.
+    folder.write("sources/s.yaml", &SOURCE.replace("contract: {", "contract: {evolution: add_columns, "));
+    folder.write("data/2.csv", "id,more\n5,a\n");
+    folder.stdout(&["run", "--log", "off"]);
+    let shown = folder.stdout(&["runs", "show", "--lines"]);
+    assert!(shown.contains("Log\nbronze.s\n") && shown.contains("info  schema: "), "{shown}");
+    let line = &folder.json(&["runs", "show", "--json"])["log"][0];
+    assert_eq!((&line["asset"], &line["level"]), (&"bronze.s".into(), &"info".into()), "{line}");
 }

@@ -13,6 +13,9 @@ use crate::{
     serve_process::{Answer, Server, assert_quiet, log},
 };
 
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// A server that takes over files only when it is asked.
 fn start(folder: &Folder) -> Server {
     Server::start_with(folder, &["--no-watch"])
@@ -32,7 +35,7 @@ fn orders(server: &Server, feature: &str) -> Vec<Value> {
 
 /// Waits until the project that is at work has this many assets.
 fn wait_for_assets(server: &Server, assets: u64) {
-    let until = Instant::now() + Duration::from_secs(30);
+    let until = Instant::now() + PATIENCE;
     while server.get("/v1/project").good()["assets"] != assets {
         assert!(Instant::now() < until, "{}", server.get("/v1/project").text());
         std::thread::sleep(Duration::from_millis(50));
@@ -82,7 +85,7 @@ fn changed_files_are_taken_over_and_broken_ones_are_not() {
     let waiting = server.get("/ready");
     assert_eq!(waiting.status, 503, "{}", waiting.text());
     let job = server.post("/v1/runs", &json!({})).json()["id"].as_str().unwrap().to_owned();
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + PATIENCE;
     while server.get("/ready").status != 200 {
         assert!(Instant::now() < until, "{}", server.get(&format!("/v1/jobs/{job}")).text());
         std::thread::sleep(Duration::from_millis(100));
@@ -128,7 +131,7 @@ fn a_hangup_loads_the_project_again_and_says_in_the_log_what_came_of_it() {
     wait_for_assets(&server, assets + 1);
     folder.write("tables/silver/big.sql", "SELECT wrong FROM bronze.orders\n");
     hang_up(&server);
-    let until = Instant::now() + Duration::from_secs(30);
+    let until = Instant::now() + PATIENCE;
     while server.get("/v1/project").good()["failed_reload"].is_null() {
         assert!(Instant::now() < until);
         std::thread::sleep(Duration::from_millis(50));
@@ -156,7 +159,7 @@ fn what_came_of_a_hangup_is_told_once() {
         wait_for_assets(&server, assets + 1);
         folder.write("tables/silver/big.sql", "SELECT wrong FROM bronze.orders\n");
         hang_up(&server);
-        let until = Instant::now() + Duration::from_secs(30);
+        let until = Instant::now() + PATIENCE;
         // The first load may not have been told of when the second one comes.
         while count(&log(&folder), "loaded again") < 2 {
             assert!(Instant::now() < until, "{}", log(&folder));
@@ -198,7 +201,7 @@ fn a_reload_takes_what_a_start_takes_and_a_run_over_http_what_a_command_takes() 
     reload(&server).good();
     let job = server.post("/v1/runs", &json!({"selection": ["+silver.deep"]})).json()["id"].clone();
     let state = || server.get(&format!("/v1/jobs/{}", job.as_str().unwrap())).good();
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + PATIENCE;
     while state()["finished"].is_null() {
         assert!(Instant::now() < until, "{}", state());
         std::thread::sleep(Duration::from_millis(50));
@@ -262,7 +265,7 @@ fn a_run_that_is_under_way_ends_as_it_began() {
     folder.write("tables/gold/a.sql", "SELECT count(*) AS n, sum(amount) AS total FROM silver.a\n");
     folder.write("tables/gold/b.sql", "SELECT max(id) AS newest FROM silver.a\n");
     assert_eq!(reload(&server).status, 200);
-    let until = Instant::now() + Duration::from_secs(120);
+    let until = Instant::now() + PATIENCE;
     while state()["finished"].is_null() {
         assert!(Instant::now() < until, "{}", state());
         std::thread::sleep(Duration::from_millis(100));

@@ -98,3 +98,27 @@ fn a_webhook_lands_what_it_is_about() {
     server.stop();
     assert_quiet(&folder);
 }
+
+#[test]
+fn a_second_server_stands_by_and_takes_over() {
+    let folder = Folder::with(PROJECT);
+    let first = Server::start(&folder);
+    wait_for(&first, &folder, TOTALS, &json!([{"orders": 2, "total": 30}]));
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| Server::start(&folder));
+        let until = Instant::now() + PATIENCE;
+        while !log(&folder).contains("stands by until that ends") {
+            assert!(Instant::now() < until, "it does not stand by: {}", log(&folder));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        // The one that serves goes on.
+        folder.write("data/b.csv", "id,amount\n3,5\n");
+        wait_for(&first, &folder, TOTALS, &json!([{"orders": 3, "total": 35}]));
+        first.kill();
+        let second = second.join().unwrap();
+        folder.write("data/c.csv", "id,amount\n4,1\n");
+        wait_for(&second, &folder, TOTALS, &json!([{"orders": 4, "total": 36}]));
+        second.stop();
+    });
+    assert_quiet(&folder);
+}

@@ -132,7 +132,7 @@ fn a_signed_call_lands_what_has_arrived_and_the_secret_is_never_shown() {
 }
 
 #[test]
-fn a_server_that_is_told_to_stop_waits_for_its_steps_and_no_longer_than_it_may() {
+fn a_server_that_is_told_to_stop_waits_for_its_steps() {
     let folder = project();
     let lines: String = (0..1_500_000).map(|id| format!("{id}\n")).collect();
     folder.write("data/c.csv", &format!("id\n{lines}"));

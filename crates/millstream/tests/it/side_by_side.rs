@@ -165,7 +165,7 @@ mod sqlite {
 }
 
 #[cfg(feature = "postgres")]
-mod postgres {
+pub(crate) mod postgres {
     use std::{
         process::Stdio,
         sync::atomic::{AtomicU64, Ordering},
@@ -179,10 +179,9 @@ mod postgres {
     use crate::harness::{Folder, given};
 
     /// The address of a schema that only this test uses.
-    fn schema(test: &str) -> Option<String> {
+    pub(crate) fn schema(test: &str) -> Option<String> {
         static SCHEMAS: AtomicU64 = AtomicU64::new(0);
-        let server =
-            given("MILLSTREAM_TEST_POSTGRES", &format!("side_by_side: {test}"), "no PostgreSQL server")?;
+        let server = given("MILLSTREAM_TEST_POSTGRES", test, "no PostgreSQL server")?;
         let name = format!("bin_{}_{}", std::process::id(), SCHEMAS.fetch_add(1, Ordering::Relaxed));
         asked(&server, async |client| client.batch_execute(&format!("CREATE SCHEMA {name}")).await.unwrap());
         Some(format!("{server}?options=-csearch_path%3D{name}&application_name={name}"))
@@ -199,21 +198,21 @@ mod postgres {
 
     #[test]
     fn other_assets_are_run_at_once_and_the_same_ones_wait() {
-        if let Some(url) = schema("other assets") {
+        if let Some(url) = schema("side_by_side: other assets") {
             super::other_assets_are_run_at_once_and_the_same_ones_wait(Some(&url));
         }
     }
 
     #[test]
     fn one_of_two_that_is_killed_harms_neither_itself_nor_the_other() {
-        if let Some(url) = schema("killed") {
+        if let Some(url) = schema("side_by_side: killed") {
             super::one_of_two_that_is_killed_harms_neither_itself_nor_the_other(Some(&url));
         }
     }
 
     #[test]
     fn a_server_that_ends_all_sessions_disturbs_no_run() {
-        let Some(url) = schema("ended sessions") else { return };
+        let Some(url) = schema("side_by_side: ended sessions") else { return };
         let folder = chains(Some(&url));
         let name = url.rsplit('=').next().unwrap().to_owned();
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
@@ -241,7 +240,7 @@ mod postgres {
 
     #[test]
     fn a_state_store_that_is_not_there_is_said_so() {
-        let Some(url) = schema("not there") else { return };
+        let Some(url) = schema("side_by_side: not there") else { return };
         let folder = Folder::empty();
         let nowhere = "postgres://shop:hunter2@127.0.0.1:1/shop?sslmode=disable";
         folder

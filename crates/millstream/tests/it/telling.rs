@@ -6,11 +6,13 @@ use std::{
     process::Command,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
+use millstream_state::{Begun, NewMessage, State};
+use millstream_types::{RunId, TimestampMicros};
 use serde_json::Value;
 
 use crate::{
@@ -64,6 +66,8 @@ struct Receiver {
     port: u16,
     taken: Arc<Mutex<Vec<(String, Value)>>>,
     is_away: Arc<AtomicBool>,
+    /// The requests that it has refused.
+    refused: Arc<AtomicUsize>,
 }
 
 impl Receiver {
@@ -72,15 +76,21 @@ impl Receiver {
         let port = listener.local_addr().unwrap().port();
         let (taken, is_away) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let (all, away) = (taken.clone(), is_away.clone());
+        let refused = Arc::new(AtomicUsize::new(0));
+        let refusals = refused.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (mut stream, all, away) = (stream.unwrap(), all.clone(), away.clone());
+                let refusals = refusals.clone();
                 std::thread::spawn(move || {
                     let mut reader = BufReader::new(stream.try_clone().unwrap());
                     while let Some((path, body)) = request(&mut reader) {
                         let status = if away.load(Ordering::SeqCst) { 503 } else { 200 };
                         if status == 200 {
                             all.lock().unwrap().push((path, serde_json::from_slice(&body).unwrap()));
+                        }
+                        if status == 503 {
+                            refusals.fetch_add(1, Ordering::SeqCst);
                         }
                         let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n");
                         if stream.write_all(answer.as_bytes()).is_err() {
@@ -90,7 +100,7 @@ impl Receiver {
                 });
             }
         });
-        Self { port, taken, is_away }
+        Self { port, taken, is_away, refused }
     }
 
     /// The run's id, job and kind of each event that was taken, once where it was sent twice.
@@ -105,6 +115,15 @@ impl Receiver {
             }
         }
         events
+    }
+
+    /// All spans that were taken, in their order.
+    fn spans(&self) -> Vec<Value> {
+        let taken = self.taken.lock().unwrap();
+        let requests = taken.iter().filter(|(path, _)| path == "/v1/traces");
+        let resources = requests.flat_map(|(_, body)| body["resourceSpans"].as_array().unwrap());
+        let scopes = resources.flat_map(|resource| resource["scopeSpans"].as_array().unwrap());
+        scopes.flat_map(|scope| scope["spans"].as_array().unwrap().clone()).collect()
     }
 
     fn count(&self, path: &str) -> usize {
@@ -163,8 +182,7 @@ fn messages_wait_while_their_receiver_is_away_and_arrive_once_it_is_back() {
     let waiting = r#"millstream_telemetry_waiting_messages{receiver="openlineage"}"#;
     wait("the messages are counted", || server.get("/metrics").text().contains(waiting));
     assert_eq!(figure(&server, waiting), 8.0);
-    // Runs go on, and attempts leave no files open.
-    let files = figure(&server, "process_open_fds");
+    // Runs go on.
     for number in 2..8 {
         folder.write(&format!("data/{number}.csv"), &format!("id,n\n{number}0,1\n"));
         let job = server.post("/v1/runs", &serde_json::json!({}));
@@ -175,14 +193,15 @@ fn messages_wait_while_their_receiver_is_away_and_arrive_once_it_is_back() {
             text.text().contains(runs) && figure(&server, runs) >= f64::from(number - 1)
         });
     }
-    assert!(figure(&server, "process_open_fds") <= files + 24.0);
     assert_eq!(receiver.count("/lineage"), 0);
     receiver.is_away.store(false, Ordering::SeqCst);
     // A server that begins tries at once, however long the receiver was away.
     server.stop();
     let server = Server::start(&folder);
     wait("all events arrive", || receiver.events().len() >= 8 * 7);
-    wait("all spans arrive", || receiver.count("/v1/traces") >= 4 * 7);
+    wait("all spans arrive", || receiver.spans().len() >= 4 * 7);
+    // A batch is one request.
+    assert!(receiver.count("/v1/traces") < 4 * 7);
     server.stop();
     let events = receiver.events();
     assert_eq!(events.len(), 8 * 7, "{events:?}");
@@ -197,11 +216,88 @@ fn messages_wait_while_their_receiver_is_away_and_arrive_once_it_is_back() {
             assert!(start.is_some_and(|start| start < at), "{run} in {events:?}");
         }
     }
-    let taken = receiver.taken.lock().unwrap();
-    for (_, span) in taken.iter().filter(|(path, _)| path == "/v1/traces") {
-        let span = &span["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
+    for span in receiver.spans() {
         assert!(span["startTimeUnixNano"].as_str().unwrap() <= span["endTimeUnixNano"].as_str().unwrap());
     }
+}
+
+/// The messages that wait in the test of a backlog, and the bytes of each.
+const BACKLOG: u32 = 12_000;
+const MESSAGE_BYTES: u32 = 4_000;
+
+/// Keeps messages for the receiver of lineage, numbered from `from` on.
+fn keep_messages(folder: &Folder, from: u32, count: u32) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let state = State::open(&folder.path().join(".millstream/state.db")).await.unwrap();
+        let filler = "x".repeat(usize::try_from(MESSAGE_BYTES).unwrap());
+        for first in (from..from + count).step_by(1_000) {
+            let last = (first + 1_000).min(from + count);
+            let message = |number: u32| NewMessage {
+                receiver: "openlineage",
+                message: format!(r#"{{"number":{number},"filler":"{filler}"}}"#),
+            };
+            let messages: Vec<_> = (first..last).map(message).collect();
+            let run = RunId::new(&format!("backlog-{first}"));
+            let at = TimestampMicros(1_790_000_000_000_000);
+            let begun = Begun { run: &run, asset: None, at, messages: &messages, last_words: &[] };
+            state.tell_begun(&begun).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_backlog_takes_neither_memory_nor_files_and_arrives_in_order() {
+    let receiver = Receiver::start();
+    let folder = project(&format!("{{openlineage: {{url: 'http://127.0.0.1:{}/lineage'}}}}", receiver.port));
+    folder.stdout(&["run"]);
+    let told_before = receiver.count("/lineage");
+    receiver.is_away.store(true, Ordering::SeqCst);
+    keep_messages(&folder, 0, 10);
+    let server = Server::start(&folder);
+    let refused =
+        |times: usize| wait("attempts are made", || receiver.refused.load(Ordering::SeqCst) >= times);
+    refused(3);
+    let (memory, files) =
+        (figure(&server, "process_resident_memory_bytes"), figure(&server, "process_open_fds"));
+    keep_messages(&folder, 10, BACKLOG - 10);
+    let waiting = r#"millstream_telemetry_waiting_messages{receiver="openlineage"}"#;
+    wait("the backlog is counted", || {
+        server.get("/metrics").text().contains(waiting) && figure(&server, waiting) >= f64::from(BACKLOG)
+    });
+    let seen = receiver.refused.load(Ordering::SeqCst);
+    refused(seen + 2);
+    // All that waits would be three times as much.
+    let is_bounded = |server: &Server, when: &str| {
+        let grown = figure(server, "process_resident_memory_bytes") - memory;
+        assert!(grown < f64::from(BACKLOG) * f64::from(MESSAGE_BYTES) / 3.0, "{grown} bytes more {when}");
+        let opened = figure(server, "process_open_fds") - files;
+        assert!(opened <= 24.0, "{opened} files more {when}");
+    };
+    is_bounded(&server, "while the receiver is away");
+    assert_eq!(receiver.count("/lineage"), told_before);
+    receiver.is_away.store(false, Ordering::SeqCst);
+    // A server that begins tries at once, however long the receiver was away.
+    server.stop();
+    let server = Server::start(&folder);
+    let numbers = || -> Vec<u64> {
+        let taken = receiver.taken.lock().unwrap();
+        taken.iter().filter_map(|(_, event)| event["number"].as_u64()).collect()
+    };
+    wait("half of the backlog arrives", || numbers().len() > usize::try_from(BACKLOG / 2).unwrap());
+    is_bounded(&server, "while messages are sent");
+    // Whoever goes on sends at most a batch once more.
+    server.kill();
+    let server = Server::start(&folder);
+    wait("all of it arrives", || numbers().last() == Some(&u64::from(BACKLOG - 1)));
+    server.stop();
+    let mut numbers = numbers();
+    let sent = numbers.len();
+    assert!(sent <= usize::try_from(BACKLOG).unwrap() + 64, "{sent}");
+    // Without those that were sent twice the numbers ascend, and none is missing.
+    let mut seen = std::collections::BTreeSet::new();
+    numbers.retain(|number| seen.insert(*number));
+    assert!(numbers.iter().copied().eq(0..u64::from(BACKLOG)), "{numbers:?}");
 }
 
 /// A join that compares each row with each other, and would go on for hours.

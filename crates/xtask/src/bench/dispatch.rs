@@ -1,6 +1,6 @@
-//! A project of 500 sources that run by themselves: how fast steps that find nothing to do are started, each on record before and
-//! after; how soon after its tick a step starts; what `serve` costs while nothing is due; and how soon it can be asked when 100,000
-//! runs are on record.
+//! A project of 500 sources that run by themselves: how fast steps that find nothing to do go through, each on record before and
+//! after; how soon after its tick a step is at work; what `serve` costs while nothing is due; how soon it can be asked when 100,000
+//! runs are on record; and how much memory it has after 1,000 and after 100,000 steps.
 
 use std::{
     process::Command,
@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{
     Context, Row,
     project::Project,
-    serving::{Server, get, post},
+    serving::{Server, get, metric, post},
     table::Target,
 };
 use crate::{Result, process};
@@ -26,14 +26,22 @@ const TICK_SECONDS: i64 = 2;
 const TICKS: usize = 10;
 /// How long an idle server is watched.
 const IDLE: Duration = Duration::from_secs(20);
+/// The steps after which memory is looked at.
+const STEPS_FEW: usize = 1_000;
+const STEPS_MANY: usize = 100_000;
 /// How long all sources may take to be looked at.
 const ANSWERED_MAX: Duration = Duration::from_secs(120);
+
+/// The figures of `/metrics` that say how many steps wait and how many run.
+const WAITING: &str = "millstream_schedule_queue_depth";
+const RUNNING: &str = "millstream_schedule_running_steps";
 
 const STEPS_PER_SECOND_MIN: f64 = 1_000.0;
 const TICK_TO_START_MAX: f64 = 0.05;
 const IDLE_SHARE_MAX: f64 = 0.01;
 const RESIDENT_BYTES_MAX: f64 = 100.0 * (1 << 20) as f64;
 const START_SECONDS_MAX: f64 = 0.5;
+const MEMORY_RATIO_MAX: f64 = 1.2;
 
 pub(super) fn run(context: &Context<'_>) -> Result<Vec<Row>> {
     let project = Project::new(context.folder.join("dispatch"))?;
@@ -48,7 +56,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<Vec<Row>> {
         server.start_seconds,
         Target::Seconds(START_SECONDS_MAX),
     )];
-    rows.push(tick_to_start(&server)?);
+    rows.push(tick_to_start(&server, &project)?);
     let mut rates = Vec::with_capacity(context.rounds);
     for _ in 0..context.rounds {
         rates.push(steps_per_second(&server)?);
@@ -61,17 +69,32 @@ pub(super) fn run(context: &Context<'_>) -> Result<Vec<Row>> {
         Target::PerSecond(STEPS_PER_SECOND_MIN),
     ));
     rows.extend(idle(&server)?);
+    drop(server);
+    rows.push(memory_after_steps(&Server::millstream(context, &project.folder)?)?);
     Ok(rows)
 }
 
-/// The longest time between a tick and the start of its step, among the last ones.
-fn tick_to_start(server: &Server) -> Result<Row> {
-    let span = Duration::from_secs(u64::try_from(TICK_SECONDS)? * u64::try_from(TICKS)?);
-    thread::sleep(span + Duration::from_secs(2));
-    let mut latest: f64 = 0.0;
-    for at in starts(server, "bronze.ticks")?.into_iter().take(TICKS) {
-        let micros = at.rem_euclid(TICK_SECONDS * 1_000_000);
-        latest = latest.max(Duration::from_micros(u64::try_from(micros)?).as_secs_f64());
+/// The longest time between a tick and the start of its run, among the last ones. A file arrives before each tick, so that its step
+/// has something to do and is on record: when it was due, and when it was at work, which is after it has looked at its source.
+fn tick_to_start(server: &Server, project: &Project) -> Result<Row> {
+    for tick in 0..=TICKS {
+        project.file(&format!("data/ticks/{tick}.csv"), "id\n1\n")?;
+        thread::sleep(Duration::from_secs(u64::try_from(TICK_SECONDS)?));
+    }
+    thread::sleep(Duration::from_secs(1));
+    let runs = get(&server.address, "/v1/runs?limit=100")?;
+    let runs = runs["runs"].as_array().ok_or("the server tells no runs")?;
+    let is_tick = |run: &&Value| {
+        run["command"].as_str().is_some_and(|command| command.starts_with("serve: bronze.ticks, every"))
+    };
+    let (mut latest, mut seen) = (0.0_f64, 0);
+    for run in runs.iter().filter(is_tick).take(TICKS) {
+        let late = instant(&run["started"])? - instant(&run["asked"])?;
+        latest = latest.max(Duration::from_micros(u64::try_from(late.max(0))?).as_secs_f64());
+        seen += 1;
+    }
+    if seen < TICKS {
+        return Err(format!("{seen} of {TICKS} ticks have a run").into());
     }
     Ok(Row::figure(
         format!("tick to start, the slowest of {TICKS}"),
@@ -80,43 +103,50 @@ fn tick_to_start(server: &Server) -> Result<Row> {
     ))
 }
 
-/// Calls the webhook for which all sources wait, and takes the time from the first start to the last.
+/// Calls the webhook for which all sources wait, and takes the time until the last of their steps has ended on record.
 fn steps_per_second(server: &Server) -> Result<f64> {
-    let before = starts(server, "bronze.s")?.into_iter().max().unwrap_or(0);
-    post(&server.address, "/v1/triggers/all", "")?;
     let began = Instant::now();
+    run_all(server)?;
+    #[allow(clippy::cast_precision_loss, reason = "there are few sources")]
+    Ok(SOURCES as f64 / began.elapsed().as_secs_f64())
+}
+
+/// Calls the webhook for which all sources wait, and waits until all their steps have ended.
+fn run_all(server: &Server) -> Result<()> {
+    let began = Instant::now();
+    post(&server.address, "/v1/triggers/all", "")?;
     loop {
-        thread::sleep(Duration::from_millis(200));
-        let mut started: Vec<i64> =
-            starts(server, "bronze.s")?.into_iter().filter(|at| *at > before).collect();
-        started.sort_unstable();
-        match started.as_slice() {
-            [first, .., last] if started.len() >= SOURCES => {
-                let took = Duration::from_micros(u64::try_from(last - first)?);
-                #[allow(clippy::cast_precision_loss, reason = "there are few sources")]
-                return Ok((started.len() - 1) as f64 / took.as_secs_f64());
-            }
-            _ if began.elapsed() > ANSWERED_MAX => {
-                return Err(format!("{} of {SOURCES} steps started", started.len()).into());
-            }
-            _ => {}
+        let (waiting, running) = (metric(&server.address, WAITING)?, metric(&server.address, RUNNING)?);
+        if waiting + running < 0.5 {
+            return Ok(());
         }
+        if began.elapsed() > ANSWERED_MAX {
+            return Err(format!("{waiting} steps of {SOURCES} wait and {running} run").into());
+        }
+        thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// The instants, in microseconds, at which steps of assets with this beginning of their name were started, the newest first.
-fn starts(server: &Server, asset: &str) -> Result<Vec<i64>> {
-    let schedule = get(&server.address, "/v1/schedule?limit=1000")?;
-    let decisions = schedule["decisions"].as_array().ok_or("the schedule has no decisions")?;
-    let is_meant = |decision: &&Value| {
-        decision["decision"] == "started"
-            && decision["asset"].as_str().is_some_and(|id| id.starts_with(asset))
+/// The memory of a server that has just started after many steps by schedule, beside that after few: what it keeps does not grow
+/// with what it did.
+fn memory_after_steps(server: &Server) -> Result<Row> {
+    let after = |steps: usize| -> Result<f64> {
+        for _ in 0..steps / SOURCES {
+            run_all(server)?;
+        }
+        server.resident_bytes()
     };
-    let at = |decision: &Value| {
-        let at = decision["at"].as_str().ok_or("a decision has no time")?;
-        Ok(DateTime::parse_from_rfc3339(at)?.timestamp_micros())
-    };
-    decisions.iter().filter(is_meant).map(at).collect()
+    let few = after(STEPS_FEW)?;
+    let many = after(STEPS_MANY - STEPS_FEW)?;
+    let what = format!("serve: memory after {STEPS_MANY} steps by schedule");
+    Ok(Row::figure(what, many, Target::BytesRatio(MEMORY_RATIO_MAX))
+        .beside(format!("after {STEPS_FEW}"), few))
+}
+
+/// An instant of the API, in microseconds.
+fn instant(value: &Value) -> Result<i64> {
+    let text = value.as_str().ok_or("an instant is missing")?;
+    Ok(DateTime::parse_from_rfc3339(text)?.timestamp_micros())
 }
 
 /// The share of a core and the memory of a server of which nothing is asked, but for the one source that ticks.
@@ -134,15 +164,17 @@ fn idle(server: &Server) -> Result<[Row; 2]> {
 
 /// Sources that wait for one webhook and are far from their tick, and one that ticks.
 fn write(project: &Project) -> Result<()> {
-    let source = |name: &str, schedule: &str| -> Result<()> {
+    let source = |name: &str, path: &str, schedule: &str| -> Result<()> {
         let text = format!(
-            "connector: {{type: files, path: data/{name}.csv}}\nschedule: {schedule}\ncontract: {{columns: {{id: {{type: int64}}}}}}\n"
+            "connector: {{type: files, path: {path}}}\nschedule: {schedule}\ncontract: {{columns: {{id: {{type: int64}}}}}}\n"
         );
-        project.file(&format!("sources/{name}.yaml"), &text)?;
-        project.file(&format!("data/{name}.csv"), "id\n1\n")
+        project.file(&format!("sources/{name}.yaml"), &text)
     };
     for place in 0..SOURCES {
-        source(&format!("s{place}"), "{every: 1w, webhook: all}")?;
+        let path = format!("data/s{place}.csv");
+        project.file(&path, "id\n1\n")?;
+        source(&format!("s{place}"), &path, "{every: 1w, webhook: all}")?;
     }
-    source("ticks", &format!("every {TICK_SECONDS}s"))
+    project.file("data/ticks/first.csv", "id\n1\n")?;
+    source("ticks", "data/ticks/*.csv", &format!("every {TICK_SECONDS}s"))
 }

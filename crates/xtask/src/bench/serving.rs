@@ -137,7 +137,18 @@ pub(super) fn post(address: &str, path: &str, body: &str) -> Result<Value> {
     ask(address, &format!("POST {path} HTTP/1.1\r\ncontent-length: {}\r\n", body.len()), body)
 }
 
+/// The value of a figure of `/metrics` that has no labels.
+pub(super) fn metric(address: &str, name: &str) -> Result<f64> {
+    let figures = ask_text(address, "GET /metrics HTTP/1.1\r\n", "")?;
+    let value = figures.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    Ok(value.ok_or_else(|| format!("`/metrics` has no `{name}`"))?.parse()?)
+}
+
 fn ask(address: &str, head: &str, body: &str) -> Result<Value> {
+    Ok(serde_json::from_str(&ask_text(address, head, body)?)?)
+}
+
+fn ask_text(address: &str, head: &str, body: &str) -> Result<String> {
     let mut stream = TcpStream::connect(address)?;
     write!(stream, "{head}host: {address}\r\nconnection: close\r\n\r\n{body}")?;
     let mut answer = String::new();
@@ -147,7 +158,7 @@ fn ask(address: &str, head: &str, body: &str) -> Result<Value> {
     if !status.starts_with('2') {
         return Err(format!("the server answered {status}: {body}").into());
     }
-    Ok(serde_json::from_str(body)?)
+    Ok(body.to_owned())
 }
 
 /// The number of ticks per second in which Linux counts processor time, for every program that reads it.

@@ -8,7 +8,7 @@ use std::process::Command;
 use super::{Context, Measure, Row};
 use crate::Result;
 
-const STEPS: u32 = 1_000;
+const STEPS: u32 = 10_000;
 
 pub(super) fn run(context: &Context<'_>) -> Result<Vec<Row>> {
     let example = context.example("step_overhead")?;

@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::{
-    Result, Workspace, process,
+    Result, Workspace, debian, process,
     python::{self, Python},
 };
 use summary::Summary;
@@ -26,11 +26,18 @@ const REDIS: &str = "MILLSTREAM_TEST_REDIS";
 const POSTGRES: &str = "MILLSTREAM_TEST_POSTGRES";
 /// A Python that has the packages below, for the suites in which other programs read our tables and ask our server.
 const PYTHON: &str = "MILLSTREAM_TEST_PYTHON";
+/// Prometheus's tool that judges figures.
+const PROMTOOL: &str = "MILLSTREAM_TEST_PROMTOOL";
+/// A Python that has Prometheus's own parser of figures.
+const PROMETHEUS: &str = "MILLSTREAM_TEST_PROMETHEUS";
 /// A file to which a test that cannot run appends one line: its name and why.
 const SKIPS: &str = "MILLSTREAM_TEST_SKIPS";
 
 /// A Python that has Feast, for the suite in which its SDK asks our server.
 const FEAST: &str = "MILLSTREAM_TEST_FEAST";
+
+/// Prometheus's client for Python, with a parser of what servers answer.
+const PROMETHEUS_CLIENT: [&str; 1] = ["prometheus-client==0.26.0"];
 
 const READERS: [&str; 8] = [
     "duckdb==2.0.0",
@@ -99,6 +106,20 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         Err(error) => {
             missing.push(format!("the suite with Feast's SDK is skipped: {error}"));
             command.env_remove(FEAST)
+        }
+    };
+    match debian::provide("promtool", "prometheus") {
+        Ok(()) => command.env(PROMTOOL, "promtool"),
+        Err(error) => {
+            missing.push(format!("the suite with promtool is skipped: {error}"));
+            command.env_remove(PROMTOOL)
+        }
+    };
+    match Python::with(workspace, "prometheus", &PROMETHEUS_CLIENT) {
+        Ok(python) => command.env(PROMETHEUS, python.interpreter()),
+        Err(error) => {
+            missing.push(format!("the suite with Prometheus's parser is skipped: {error}"));
+            command.env_remove(PROMETHEUS)
         }
     };
     missing.iter().for_each(|line| eprintln!("warning: {line}"));

@@ -18,6 +18,7 @@ use crate::{
     CliError, Exit, output,
     progress::{self, summary::summary},
     project,
+    serve::and_tell,
     session::Session,
     wire::Of,
 };
@@ -108,10 +109,12 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         previews.iter().try_for_each(|preview| output::print(&show::preview(preview)))?;
     }
     let is_open = matches!(requests.first().map(|request| &request.wish), Some(BackfillWish::Open));
-    if !is_open && previews.iter().all(|preview| preview.partitions == 0) {
+    // What has come since is only found by looking through the inputs.
+    if !is_open && !arguments.yes && previews.iter().all(|preview| preview.partitions == 0) {
         return ended(&previews, &[], session);
     }
     if !arguments.yes && !session.settings.json && !agreed()? {
+        // Somebody at a terminal has said no.
         return Ok(Exit::Success);
     }
     let mut reports = Vec::new();
@@ -133,7 +136,8 @@ async fn fill(
     events: millstream_engine::Publisher,
     session: &Session,
 ) -> Result<BackfillReport, CliError> {
-    Ok(engine.backfill(request, wait, events, session.cancel.clone()).await?)
+    let work = engine.backfill(request, wait, events, session.cancel.clone());
+    Ok(and_tell(engine, work).await?)
 }
 
 fn requests(
@@ -177,11 +181,11 @@ fn requests(
     Ok(assets.into_iter().map(request).collect())
 }
 
-/// Whether somebody at a terminal says yes; without a terminal nobody does, and the preview says how to go on.
+/// Whether somebody at a terminal says yes. Without a terminal there is nobody to ask, so that the call is wrong.
 fn agreed() -> Result<bool, CliError> {
     if !io::stdin().is_terminal() {
-        output::print_line("Nothing was built: `--yes` builds them without asking.")?;
-        return Ok(false);
+        let hint = "`--yes` builds them without asking".to_owned();
+        return Err(CliError::Call { message: "nothing was built".to_owned(), hint: Some(hint) });
     }
     output::print("Build them? [y/N] ")?;
     let mut answer = String::new();
@@ -235,8 +239,7 @@ async fn cancel(engine: &Engine, backfill: &str, session: &Session) -> Result<Ex
 }
 
 fn parse_grain(text: &str) -> Result<PartitionGrain, String> {
-    let found = PartitionGrain::ALL.into_iter().find(|grain| grain.as_str() == text);
-    found.ok_or_else(|| "write `hour`, `day`, `week`, `month` or `year`".to_owned())
+    PartitionGrain::named(text).ok_or_else(|| "write `hour`, `day`, `week`, `month` or `year`".to_owned())
 }
 
 fn parse_value(text: &str) -> Result<(String, String), String> {

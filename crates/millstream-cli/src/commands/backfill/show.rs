@@ -37,6 +37,11 @@ pub(super) fn preview(preview: &BackfillPreview) -> String {
         |takes| format!("about {}", human::duration(takes)),
     );
     let _ = writeln!(text, "  takes       {takes}");
+    let cost = preview.cost.as_ref().map_or_else(
+        || "unknown: it needs `prices` in `millstream.yaml`, and a step that was measured".to_owned(),
+        |cost| format!("about {}", human::money(cost.total(), &cost.currency)),
+    );
+    let _ = writeln!(text, "  cost        {cost}");
     text
 }
 

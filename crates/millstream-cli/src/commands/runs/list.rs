@@ -3,6 +3,7 @@
 use millstream_state::{RunFilter, RunOutcome, RunRecord};
 use millstream_types::TimestampMicros;
 
+use super::with_news;
 use crate::{
     CliError, Exit, human,
     output::{self, BAD, CAUTION, FAINT, GOOD, styled},
@@ -105,7 +106,10 @@ fn text(runs: &[RunRecord], now: TimestampMicros) -> String {
     }
     let header = ["run", "status", "started", "took", "command", "by"];
     let rows: Vec<_> = runs.iter().map(|run| row(run, now)).collect();
-    table(&header, &rows, &[false, false, false, true, false, false])
+    // Runs of the command line are nobody's in particular.
+    let shown = with_news(&header, rows, &["by"]);
+    let right: Vec<_> = shown.header.iter().map(|name| *name == "took").collect();
+    table(&shown.header, &shown.rows, &right)
 }
 
 fn row(run: &RunRecord, now: TimestampMicros) -> Vec<String> {

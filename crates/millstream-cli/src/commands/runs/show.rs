@@ -2,15 +2,15 @@
 
 use std::fmt::Write;
 
-use millstream_engine::Engine;
-use millstream_state::{Proof, Receipt, RunRecord, StepOutcome, StepRecord};
+use millstream_state::{Proof, Receipt, RunRecord, StepLogLine, StepOutcome, StepRecord};
 use millstream_types::TimestampMicros;
 
-use super::{list::status, timeline::bars};
+use super::{list::status, log, timeline::bars, with_news};
 use crate::{
     CliError, Exit, human,
     output::{self, BAD, CAUTION, FAINT, GOOD, STRONG, styled},
-    project, runs,
+    project,
+    runs::{self, RunInFull},
     session::Session,
     show::table::table,
     standing::between,
@@ -23,24 +23,27 @@ pub(crate) struct Arguments {
     /// The id of the run, which may be cut short; the last run when absent
     #[arg(value_name = "RUN")]
     run: Option<String>,
+    /// Show every line that the steps noted and logged, not only the last ones of those that failed
+    #[arg(long)]
+    lines: bool,
 }
 
 pub(super) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit, CliError> {
     let engine = project::engine(project::open_sound(session)?, session).await?;
     let run = runs::named_or_last(&engine, arguments.run.as_deref()).await?;
-    let steps = engine.steps(&run.run).await?;
+    let known = runs::in_full(&engine, run).await?;
     if session.settings.json {
-        let set = engine.versions_of(&run.run).await?;
-        output::print_json(&RunDetail::of((&run, steps.as_slice(), set.as_ref())))?;
+        output::print_json(&RunDetail::of(&known))?;
     } else {
-        output::print(&text(&run, &steps, &engine))?;
+        output::print(&text(&known, arguments.lines, engine.now()))?;
     }
     Ok(Exit::Success)
 }
 
-fn text(run: &RunRecord, steps: &[StepRecord], engine: &Engine) -> String {
+fn text(known: &RunInFull, whole_log: bool, now: TimestampMicros) -> String {
+    let RunInFull { run, steps, log: lines, .. } = known;
     let mut text = String::new();
-    headline(&mut text, run, steps, engine.now());
+    headline(&mut text, run, steps, now);
     let bars = bars(run, steps);
     if !bars.is_empty() {
         let _ = write!(text, "\n{bars}");
@@ -50,13 +53,19 @@ fn text(run: &RunRecord, steps: &[StepRecord], engine: &Engine) -> String {
             "step", "outcome", "because", "queued", "took", "retries", "cpu", "memory", "read", "written",
             "cost",
         ];
-        let right = header.map(|name| !["step", "outcome", "because"].contains(&name));
         let rows: Vec<_> = steps.iter().map(row).collect();
-        let _ = write!(text, "\n{}", table(&header, &rows, &right));
+        // Most runs have no retries, and many projects no prices.
+        let shown = with_news(&header, rows, &["retries", "memory", "cost"]);
+        let right: Vec<_> =
+            shown.header.iter().map(|name| !["step", "outcome", "because"].contains(name)).collect();
+        let _ = write!(text, "\n{}", table(&shown.header, &shown.rows, &right));
     }
     receipts(&mut text, steps);
     for step in steps {
-        trouble(&mut text, run, step);
+        trouble(&mut text, run, step, if whole_log { &[] } else { lines });
+    }
+    if whole_log {
+        text.push_str(&log::whole(run, lines));
     }
     text
 }
@@ -76,9 +85,9 @@ fn headline(text: &mut String, run: &RunRecord, steps: &[StepRecord], now: Times
         steps.iter().filter_map(|step| step.figures.as_ref()?.cpu_us).reduce(u64::saturating_add);
     facts.extend(cpu.map(|cpu| format!("{} of processor time", micros(cpu))));
     if let Some(cost) = total(steps) {
-        facts.push(format!("cost {}", money(cost.total(), &cost.currency)));
-        if cost.stored_month > 0 {
-            facts.push(format!("stored {} a month", money(cost.stored_month, &cost.currency)));
+        facts.push(format!("cost {}", human::money(cost.total(), &cost.currency)));
+        if let Some(month) = cost.stored_month.filter(|month| *month > 0) {
+            facts.push(format!("stored {} a month", human::money(month, &cost.currency)));
         }
     }
     let _ = writeln!(text, "  {}", facts.join(", "));
@@ -101,12 +110,12 @@ fn row(step: &StepRecord) -> Vec<String> {
         step.reason_text.clone(),
         figures.queued_us().map_or_else(none, micros),
         if figures.started.is_some() { human::duration(step.elapsed) } else { none() },
-        figures.retries.map_or_else(none, |retries| retries.to_string()),
+        figures.retries.filter(|retries| *retries > 0).map_or_else(none, |retries| retries.to_string()),
         figures.cpu_us.map_or_else(none, micros),
         bytes(figures.memory_peak),
         bytes(figures.bytes_read),
         bytes(figures.bytes_written),
-        figures.cost.as_ref().map_or_else(none, |cost| money(cost.total(), &cost.currency)),
+        figures.cost.as_ref().map_or_else(none, |cost| human::money(cost.total(), &cost.currency)),
     ]
 }
 
@@ -159,8 +168,8 @@ fn equation(receipt: &Receipt, kept: &str) -> String {
     }
 }
 
-/// What went wrong in a step, what to do, and where its log is.
-fn trouble(text: &mut String, run: &RunRecord, step: &StepRecord) {
+/// What went wrong in a step, what to do, and what it logged at the last.
+fn trouble(text: &mut String, run: &RunRecord, step: &StepRecord, lines: &[StepLogLine]) {
     let (word, message, code, hint) = match &step.outcome {
         StepOutcome::Failed { code, error, hint } => ("failed", error, Some(code), hint),
         StepOutcome::Halted { reason, hint } => ("was halted", reason, None, hint),
@@ -171,13 +180,9 @@ fn trouble(text: &mut String, run: &RunRecord, step: &StepRecord) {
     if let Some(hint) = hint {
         let _ = writeln!(text, "  {} {hint}", styled(GOOD, "help:"));
     }
-    let _ = writeln!(
-        text,
-        "  {} lines with `{}` and `{}` on the standard error of the process, in its journal under systemd",
-        styled(FAINT, "log:"),
-        run.run,
-        step.asset
-    );
+    if let Some(last) = log::last(run, &step.asset, lines, message) {
+        let _ = write!(text, "  {}\n{last}", styled(FAINT, "log:"));
+    }
 }
 
 /// A length of time; below 10 ms with its microseconds.
@@ -186,12 +191,4 @@ fn micros(micros: u64) -> String {
         0..10_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
         _ => human::duration(std::time::Duration::from_micros(micros)),
     }
-}
-
-/// An amount in millionths of the currency, with four digits or more: `0.0123 EUR`.
-fn money(millionths: u64, currency: &str) -> String {
-    let (whole, part) = (millionths / 1_000_000, millionths % 1_000_000);
-    let digits = format!("{part:06}");
-    let digits = if part > 0 && part < 100 { digits.as_str() } else { digits.get(..4).unwrap_or(&digits) };
-    format!("{}.{digits} {currency}", human::thousands(whole))
 }

@@ -19,12 +19,11 @@ use crate::{
 /// Prints all that is known of the run.
 pub(super) async fn show(engine: &Engine, id: &str, session: &Session) -> Result<(), CliError> {
     let run = runs::named(engine, id).await?;
-    let steps = engine.steps(&run.run).await?;
-    let set = engine.versions_of(&run.run).await?;
+    let known = runs::in_full(engine, run).await?;
     if session.settings.json {
-        return output::print_json(&RunDetail::of((&run, steps.as_slice(), set.as_ref())));
+        return output::print_json(&RunDetail::of(&known));
     }
-    output::print(&text(&run, &steps, set.as_ref(), engine.now()))
+    output::print(&text(&known.run, &known.steps, known.set.as_ref(), engine.now()))
 }
 
 fn text(

@@ -17,7 +17,7 @@ use millstream_ml::{
 };
 use millstream_project::{DatasetFeatures, DatasetSpec, LabelOrigin};
 use millstream_sql::features::{LabelColumns, OnDemandExpressions};
-use millstream_state::{NewArtifact, Pin, Sameness};
+use millstream_state::{NewArtifact, Pin, Receipt, Sameness};
 use millstream_types::{AssetId, AssetVersion};
 use millstream_usage::charged;
 use tokio::sync::OwnedSemaphorePermit;
@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     DATASET,
     inputs::Inputs,
+    kept::pinned_by,
     labels::{self, LabelFile, Labels},
     output::{DeltaVersion, Output},
     plan::{Surroundings, plan},
@@ -41,6 +42,7 @@ use crate::{
     event::{Figures, StepMeter},
     features::rows::all_events,
     pinning::Pinning,
+    receipt::{self, of_each_row},
 };
 
 /// What to build, and where.
@@ -75,6 +77,8 @@ pub struct DatasetReport {
     pub read: BTreeMap<AssetId, AssetVersion>,
     /// Those of what the dataset was built from that were stale when the build began.
     pub stale: Vec<(AssetId, Stale)>,
+    /// The proof that each label row is in the dataset.
+    pub receipt: Receipt,
     pub elapsed: Duration,
 }
 
@@ -163,11 +167,17 @@ pub(super) fn build_dataset<'a>(
         let project = &world.project;
         let tables = project.features.datasets.get(&spec.name).map(|analyzed| &analyzed.dependencies);
         let views = work.plan.service.views.clone();
-        let built = run(work, meter, bounds).await.map_err(|error| {
+        let (built, label_rows) = run(work, meter, bounds).await.map_err(|error| {
             let views = views.iter().map(|view| view.name.as_str());
             project.told_of_dataset(tables.map_or(&[], Vec::as_slice), views, error)
         })?;
+        // Each label row is in the file, once.
+        let receipt = Receipt { rows_out: built.manifest.data.rows, ..of_each_row(Some(label_rows)) };
         millstream_usage::wrote(built.manifest.data.bytes);
+        if let Err(error) = receipt::check(&super::id(&spec.name), receipt) {
+            remove_pair(&built)?;
+            return Err(error);
+        }
         // Recorded and pinned first: what a kill leaves out of the Delta table, the same build puts there.
         let Kept { version, is_unchanged, path } =
             keep(world, &spec, &inputs.pinning, &built, output.is_own()).await?;
@@ -186,6 +196,7 @@ pub(super) fn build_dataset<'a>(
             spilled_bytes: built.spilled_bytes,
             read,
             stale,
+            receipt,
             elapsed: started.elapsed(),
         })
     })
@@ -299,8 +310,8 @@ fn doing(progress: Progress<'_>) -> String {
     }
 }
 
-/// Joins and writes on a thread of its own; the streams are driven by the runtime.
-async fn run(work: Work, meter: StepMeter, bounds: Bounds) -> Result<Built, EngineError> {
+/// Joins and writes on a thread of its own; the streams are driven by the runtime. Also says how many label rows there were.
+async fn run(work: Work, meter: StepMeter, bounds: Bounds) -> Result<(Built, u64), EngineError> {
     let Work { labels, columns, plan, pinning } = work;
     let Bounds { cancel, alone } = bounds;
     let stop = cancel.clone();
@@ -308,8 +319,12 @@ async fn run(work: Work, meter: StepMeter, bounds: Bounds) -> Result<Built, Engi
     let work = tokio::task::spawn_blocking(charged(move || {
         let (_alone, _within) = (alone, runtime.enter());
         let cause = |error: EngineError| -> Cause { error.into() };
+        let mut label_count = 0_u64;
         let project = move |batch: RecordBatch| columns.project(&batch).map_err(EngineError::Query);
-        let label_rows = labels.rows.map(move |batch| batch.and_then(&project).map_err(cause));
+        let label_rows = labels.rows.map(|batch| {
+            let batch = batch.inspect(|batch| label_count += batch.num_rows() as u64);
+            batch.and_then(&project).map_err(cause)
+        });
         let label_rows: Rows<'_> = Box::new(Blocking::new(Box::pin(until(label_rows, stop.clone()))));
         let views = plan.service.views.clone();
         let mut events = |view: usize| -> Result<Rows<'static>, Cause> {
@@ -331,7 +346,9 @@ async fn run(work: Work, meter: StepMeter, bounds: Bounds) -> Result<Built, Engi
         let report = |progress: Progress<'_>| {
             meter.show(figures(progress));
         };
-        build(&plan, label_rows, &mut events, &mut on_demand, &report)
+        let built = build(&plan, label_rows, &mut events, &mut on_demand, &report);
+        built
+            .map(|built| (built, label_count))
             .map_err(|source| EngineError::Dataset { name: plan.name.clone(), source })
     }));
     let built = work.await.map_err(|_| EngineError::Worker { doing: "building a dataset" })?;
@@ -396,7 +413,7 @@ async fn keep(
     let definition = serde_json::to_string(manifest)
         .map_err(|source| EngineError::Definition { name: spec.name.clone(), source })?;
     let (place, service) = (world.recorded_path(path), service(world, spec).await?);
-    let pinned_by = format!("dataset {} {}", spec.name, manifest.version.get(..12).unwrap_or_default());
+    let pinned_by = pinned_by(&spec.name, &manifest.version);
     let pins: Vec<Pin> = pinning
         .versions()
         .into_iter()

@@ -5,6 +5,7 @@ mod compare;
 pub(crate) mod encodings;
 mod estimate;
 mod inputs;
+mod kept;
 mod labels;
 mod output;
 mod plan;
@@ -25,6 +26,7 @@ use super::{Defined, Kind, Look, StepRunner, feature_view, service, table::view_
 use crate::{EngineError, ReadSet, StepOutcome, engine::World, event::StepMeter, run::StepResult};
 
 pub use build::{DatasetReport, DatasetRequest};
+pub(crate) use kept::forget;
 pub use output::DeltaVersion;
 pub(crate) use record::manifest;
 pub use record::{BuiltDataset, FileState};
@@ -193,6 +195,7 @@ fn result_of(facts: &AssetFacts, report: &DatasetReport, world: &World) -> StepR
     StepResult {
         rows_written: if report.is_unchanged { 0 } else { rows },
         recorded: Some(recorded),
+        receipt: Some(report.receipt),
         ..StepResult::without_rows(outcome, Some(AssetVersion::numbered(report.version)))
     }
 }

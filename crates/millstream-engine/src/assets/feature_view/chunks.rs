@@ -29,9 +29,13 @@ const CHUNKS_MAX: u64 = 512;
 pub(super) struct Chunks {
     schema: SchemaRef,
     chunks: Vec<Spool>,
+    /// The number of events that came.
+    pub read: u64,
     pub rows: u64,
     /// The number of events that are in no chunk, because the store cannot hold a key as long as theirs.
     pub left_out: u64,
+    /// The number of events that are in no chunk, because they have no key.
+    pub without_key: u64,
     /// The newest event time up to the present, in microseconds.
     pub newest: Option<i64>,
 }
@@ -53,7 +57,7 @@ impl Chunks {
         mut count_rows: impl FnMut(u64),
     ) -> Result<Self, EngineError> {
         let schema = view.definition().event_schema();
-        let (mut rows, mut left_out, mut newest) = (0_u64, 0, None);
+        let (mut read, mut rows, mut left_out, mut without_key, mut newest) = (0_u64, 0_u64, 0, 0, None);
         let space = Space::new(spill, usize::try_from(CHUNK_BYTES).unwrap_or(usize::MAX));
         let mut writers: Vec<_> =
             (0..count.max(1)).map(|_| SpoolWriter::new(&space, schema.clone())).collect();
@@ -61,11 +65,12 @@ impl Chunks {
             writers.iter_mut().try_for_each(SpoolWriter::spill).map_err(failed)?;
         }
         while let Some(batch) = events.try_next().await? {
+            read += batch.num_rows() as u64;
             let batch = storable(view, batch, &mut left_out)?;
             rows += batch.num_rows() as u64;
             newest = newest.max(newest_of(&batch, now));
             count_rows(rows);
-            let parts = if count > 1 { split(view, &batch, count)? } else { vec![batch] };
+            let parts = if count > 1 { split(view, &batch, count, &mut without_key)? } else { vec![batch] };
             for (writer, part) in writers.iter_mut().zip(parts) {
                 if part.num_rows() > 0 {
                     writer.push(part).map_err(failed)?;
@@ -74,11 +79,22 @@ impl Chunks {
         }
         let chunks = writers.into_iter().map(SpoolWriter::finish);
         let chunks = chunks.collect::<Result<_, _>>().map_err(failed)?;
-        Ok(Self { schema, chunks, rows, left_out, newest })
+        Ok(Self { schema, chunks, read, rows, left_out, without_key, newest })
     }
 
     pub(super) fn len(&self) -> u64 {
         self.chunks.len() as u64
+    }
+
+    /// The number of events in all chunks.
+    pub(super) fn events(&self) -> u64 {
+        self.chunks.iter().map(|chunk| chunk.rows() as u64).sum()
+    }
+
+    /// The number of events in a chunk.
+    pub(super) fn events_of(&self, number: u64) -> u64 {
+        let chunk = usize::try_from(number).ok().and_then(|number| self.chunks.get(number));
+        chunk.map_or(0, |chunk| chunk.rows() as u64)
     }
 
     /// Reads all events of a chunk.
@@ -107,12 +123,20 @@ pub(super) fn newest_of(batch: &RecordBatch, now: i64) -> Option<i64> {
     times.iter().flatten().filter(|time| *time <= now).max()
 }
 
-/// The rows of each chunk, by a hash of the entity. Rows without a key go to no chunk.
-fn split(view: &OnlineView, batch: &RecordBatch, count: u64) -> Result<Vec<RecordBatch>, EngineError> {
+/// The rows of each chunk, by a hash of the entity. Rows without a key go to no chunk, and are counted.
+fn split(
+    view: &OnlineView,
+    batch: &RecordBatch,
+    count: u64,
+    without_key: &mut u64,
+) -> Result<Vec<RecordBatch>, EngineError> {
     let keys = view.entity_keys(&key_columns(view, batch)).map_err(EngineError::online_view)?;
     let mut rows: Vec<Vec<u32>> = vec![Vec::new(); usize::try_from(count).unwrap_or(1)];
     for (row, key) in (0_u32..).zip(&keys) {
-        let Some(key) = key else { continue };
+        let Some(key) = key else {
+            *without_key += 1;
+            continue;
+        };
         let chunk = usize::try_from(xxh3_64(key.as_bytes()) % count).unwrap_or(0);
         if let Some(rows) = rows.get_mut(chunk) {
             rows.push(row);

@@ -6,17 +6,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use arrow::array::RecordBatch;
-use futures::{StreamExt, TryStreamExt, future::BoxFuture};
-use millstream_features::view::{Chunk, OnlineView, Position};
-use millstream_lake::LakeTable;
+use futures::future::BoxFuture;
+use millstream_features::view::OnlineView;
 use millstream_online::{OnlineStore, feature};
 use millstream_plan::AssetFacts;
 use millstream_state::Pin;
@@ -24,7 +19,7 @@ use millstream_types::TableName;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    chunks::{self, Chunks},
+    events::Collected,
     progress::{self, Progress, UnderWay},
     report::{MaterializeFailure, MaterializeMode, MaterializeReport, MaterializeRequest, Materialized},
     result_of,
@@ -38,10 +33,10 @@ use crate::{
         unknown,
     },
     engine::World,
-    event::{Figures, StepMeter},
+    event::StepMeter,
     features::{
         online_view, pushed,
-        rows::{EventStream, all_events, events_of_rows, pushed_events, pushed_table, table_events},
+        rows::{all_events, pushed_table},
     },
     pinning::Pinning,
     run::{StepResult, failed_outcome},
@@ -239,39 +234,28 @@ fn table_version(view: &str, versions: &BTreeMap<TableName, i64>) -> Option<i64>
     }
 }
 
-/// Raises `newest` to the newest event time that passes, up to the present.
-fn watched(events: EventStream, newest: &Arc<AtomicI64>, now: i64) -> EventStream {
-    let newest = Arc::clone(newest);
-    let watch = move |batch: &RecordBatch| {
-        if let Some(time) = chunks::newest_of(batch, now) {
-            newest.fetch_max(time, Ordering::Relaxed);
-        }
-    };
-    events.inspect_ok(watch).boxed()
-}
-
 /// One view's materialisation.
-struct Work<'a> {
-    world: &'a Arc<World>,
-    store: &'a Arc<dyn OnlineStore>,
-    view: OnlineView,
+pub(super) struct Work<'a> {
+    pub world: &'a Arc<World>,
+    pub store: &'a Arc<dyn OnlineStore>,
+    pub view: OnlineView,
     /// The name of the view in reports.
     label: String,
     /// What is worked on within the view's step, where it is not what the project says now.
-    doing: Option<String>,
+    pub doing: Option<String>,
     is_current: bool,
     /// The number of the last push to the view, if there was one.
     pushes: u64,
-    meter: &'a StepMeter,
-    cancel: &'a CancellationToken,
+    pub meter: &'a StepMeter,
+    pub cancel: &'a CancellationToken,
 }
 
 /// What to do next, decided from the mark and the lake.
-struct Epoch {
-    under_way: UnderWay,
-    pinning: Arc<Pinning>,
+pub(super) struct Epoch {
+    pub under_way: UnderWay,
+    pub pinning: Arc<Pinning>,
     /// The versions whose events the records have already, for an incremental epoch.
-    since: BTreeMap<TableName, i64>,
+    pub since: BTreeMap<TableName, i64>,
 }
 
 impl Work<'_> {
@@ -306,7 +290,7 @@ impl Work<'_> {
             self.pin_versions(&known).await?;
             return Ok(self.report(MaterializeMode::UpToDate, &known, started));
         };
-        let (chunks, of_table) = self.collect(&mut epoch, rows_before).await?;
+        let Collected { chunks, newest: of_table, receipt } = self.collect(&mut epoch, rows_before).await?;
         let mut done = known.unwrap_or_default();
         let goes_on = done.under_way.as_ref().is_some_and(|begun| begun.epoch == epoch.under_way.epoch);
         done.under_way = Some(epoch.under_way.clone());
@@ -317,7 +301,8 @@ impl Work<'_> {
             done.table_watermark = done.table_watermark.max(of_table);
         }
         progress::write(self.store.as_ref(), self.view.space(), &done).await?;
-        let entities = self.apply(&mut epoch, &chunks, &mut done, fills).await?;
+        let applied = self.apply(&mut epoch, &chunks, &mut done, fills).await?;
+        let receipt = applied.receipt(&super::id(&self.view.definition().name), receipt)?;
         // A space that was empty holds only records that the chunks brought, so there is nothing to sweep.
         if !fills {
             self.sweep(&epoch, &done).await?;
@@ -342,7 +327,8 @@ impl Work<'_> {
         self.pin_versions(&finished).await?;
         let mode = if full { MaterializeMode::Full } else { MaterializeMode::Incremental };
         let (rows, left_out) = (chunks.rows, chunks.left_out);
-        Ok(MaterializeReport { rows, left_out, entities, ..self.report(mode, &finished, started) })
+        let report = self.report(mode, &finished, started);
+        Ok(MaterializeReport { rows, left_out, entities: applied.entities, receipt: Some(receipt), ..report })
     }
 
     /// Pins the versions that the records have, so that maintenance leaves them and the next materialisation finds what
@@ -382,15 +368,6 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn chunk(&self, epoch: &Epoch, done: &Progress, number: u64) -> Chunk {
-        Chunk {
-            position: Position { epoch: epoch.under_way.epoch, chunk: number },
-            covered: Some(epoch.under_way.covered),
-            watermark: done.watermark,
-            table_watermark: done.table_watermark,
-        }
-    }
-
     /// A report of no rows.
     fn report(&self, mode: MaterializeMode, done: &Progress, started: Instant) -> MaterializeReport {
         MaterializeReport {
@@ -399,6 +376,7 @@ impl Work<'_> {
             rows: 0,
             left_out: 0,
             entities: 0,
+            receipt: None,
             versions: done.versions.clone(),
             table_version: table_version(&self.view.definition().name, &done.versions),
             epoch: done.epoch,
@@ -485,12 +463,10 @@ impl Work<'_> {
         versions: &BTreeMap<TableName, i64>,
     ) -> Result<bool, EngineError> {
         let definition = self.view.definition();
-        let own = self.world.project.features.views.get(&definition.name);
-        let is_row_wise = own.is_some_and(|own| own.row_wise && own.definition.space() == self.view.space());
         let pushed = pushed_table(&definition.name)?;
         let before: BTreeSet<&TableName> = known.versions.keys().filter(|table| **table != pushed).collect();
         let now: BTreeSet<&TableName> = versions.keys().filter(|table| **table != pushed).collect();
-        if !is_row_wise || before != now {
+        if !self.is_row_wise() || before != now {
             return Ok(false);
         }
         for (table, to) in versions {
@@ -504,96 +480,5 @@ impl Work<'_> {
             }
         }
         Ok(true)
-    }
-
-    /// The events, and the newest time among those that the view's tables brought. `rows_before` events were read before.
-    async fn collect(
-        &self,
-        epoch: &mut Epoch,
-        rows_before: u64,
-    ) -> Result<(Chunks, Option<i64>), EngineError> {
-        let definition = self.view.definition();
-        let count = |rows| {
-            let (doing, rows) = (self.doing.clone(), rows_before + rows);
-            self.meter.show(Figures { doing, rows, ..Figures::default() });
-        };
-        let (spill, now) = (self.world.made_spill_dir()?, self.world.options.clock.now().0);
-        let bytes: u64 = epoch.pinning.snapshots().values().map(|snapshot| snapshot.bytes()).sum();
-        let under_way = &epoch.under_way;
-        let wanted = if under_way.chunks > 0 { under_way.chunks } else { chunks::count(bytes) };
-        let newest = Arc::new(AtomicI64::new(i64::MIN));
-        let mut streams = Vec::new();
-        if under_way.full {
-            streams.push(watched(table_events(&epoch.pinning, definition).await?, &newest, now));
-            streams.extend(pushed_events(&epoch.pinning, definition).await?);
-        } else {
-            let pushed = pushed_table(&definition.name)?;
-            for (table, to) in &under_way.versions {
-                let events = self.new_events(epoch, table, *to).await?;
-                let is_pushed = *table == pushed;
-                streams.extend(events.map(|events| match is_pushed {
-                    true => events,
-                    false => watched(events, &newest, now),
-                }));
-            }
-        }
-        let cancel = self.cancel.clone();
-        let stopped = move |batch| if cancel.is_cancelled() { Err(EngineError::Cancelled) } else { batch };
-        let events = futures::stream::iter(streams).flatten().map(stopped);
-        let chunks = Chunks::collect(&self.view, events, wanted, &spill, now, count).await?;
-        epoch.under_way.chunks = chunks.len();
-        let newest = newest.load(Ordering::Relaxed);
-        Ok((chunks, (newest > i64::MIN).then_some(newest)))
-    }
-
-    /// The events of the files that came to `table` since the version that the records have.
-    async fn new_events(
-        &self,
-        epoch: &Epoch,
-        table: &TableName,
-        to: i64,
-    ) -> Result<Option<EventStream>, EngineError> {
-        let definition = self.view.definition();
-        let Some(snapshot) = epoch.pinning.snapshots().remove(table) else { return Ok(None) };
-        let files = match epoch.since.get(table) {
-            Some(from) if *from == to => return Ok(None),
-            Some(from) => self.world.lake.changes(table, *from, to).await?.added,
-            None => snapshot.files().to_vec(),
-        };
-        let rows = LakeTable::new(&self.world.lake, snapshot.schema(), files)?;
-        events_of_rows(&epoch.pinning, definition, table, rows).await.map(Some)
-    }
-
-    /// Applies the chunks that may be missing, and writes the progress to the view's mark after each.
-    async fn apply(
-        &self,
-        epoch: &mut Epoch,
-        chunks: &Chunks,
-        done: &mut Progress,
-        fills: bool,
-    ) -> Result<u64, EngineError> {
-        // The mark follows the data, not the clock: then a read at any time from the newest event on is exact.
-        let clock = self.world.options.clock.now().0;
-        let now = done.watermark.unwrap_or(clock).min(clock);
-        let mut entities = 0;
-        for number in epoch.under_way.next..chunks.len() {
-            if self.cancel.is_cancelled() {
-                return Err(EngineError::Cancelled);
-            }
-            let events = chunks.read(number)?;
-            let chunk = self.chunk(epoch, done, number + 1);
-            let applied = if epoch.under_way.full && fills {
-                feature::fill(self.store.as_ref(), &self.view, &chunk, &events, now).await?
-            } else if epoch.under_way.full {
-                feature::replace_entities(self.store.as_ref(), &self.view, &chunk, &events, now).await?
-            } else {
-                feature::apply_chunk(self.store.as_ref(), &self.view, &chunk, &events, now).await?
-            };
-            entities += applied.entities;
-            epoch.under_way.next = number + 1;
-            done.under_way = Some(epoch.under_way.clone());
-            progress::write(self.store.as_ref(), self.view.space(), done).await?;
-        }
-        Ok(entities)
     }
 }

@@ -1,6 +1,8 @@
 //! Feature views: the values of the online store, brought up to date with the tables that they are computed from.
 
+mod apply;
 mod chunks;
+mod events;
 mod keeper;
 mod materialize;
 pub(crate) mod progress;
@@ -196,6 +198,7 @@ fn result_of(facts: &AssetFacts, report: &MaterializeReport, world: &World) -> S
     StepResult {
         rows_written: report.rows,
         recorded: Some(recorded),
+        receipt: report.receipt,
         ..StepResult::without_rows(outcome, version)
     }
 }

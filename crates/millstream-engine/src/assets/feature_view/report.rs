@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use millstream_state::Receipt;
 use millstream_types::TableName;
 
 use crate::EngineError;
@@ -64,6 +65,8 @@ pub struct MaterializeReport {
     pub left_out: u64,
     /// The number of records that were looked at.
     pub entities: u64,
+    /// The proof that each event came to a record or was left out; `None` where nothing was new.
+    pub receipt: Option<Receipt>,
     /// The versions of all tables whose events the records have, the table of pushed rows among them.
     pub versions: BTreeMap<TableName, i64>,
     /// The version of the table that the view is computed from, without pushed rows; `None` where a SQL view reads several.
@@ -89,6 +92,10 @@ impl MaterializeReport {
             rows: self.rows + next.rows,
             left_out: left_out_before + next.left_out,
             entities: self.entities + next.entities,
+            receipt: match (self.receipt, next.receipt) {
+                (Some(before), Some(next)) => Some(before.joined(next)),
+                (before, next) => before.or(next),
+            },
             elapsed: self.elapsed + next.elapsed,
             ..next
         }

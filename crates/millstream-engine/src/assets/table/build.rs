@@ -8,7 +8,7 @@ use std::{
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::future::BoxFuture;
-use millstream_lake::{At, Operation, Snapshot};
+use millstream_lake::{At, Operation, ScanCount, Snapshot};
 use millstream_plan::{AssetStatus, Reason, Recorded};
 use millstream_project::{CheckKind, Grain, IncrementalSpec, Materialize, TableSpec};
 use millstream_quality::{Contract, ContractOptions};
@@ -23,7 +23,7 @@ use millstream_types::{AssetId, AssetVersion, Severity, TimestampMicros};
 
 use super::{
     delta::{self, Delta},
-    inputs::Inputs,
+    inputs::{Counts, Inputs},
     widened,
 };
 use crate::{
@@ -52,6 +52,7 @@ pub(crate) fn build<'a>(
 }
 
 async fn build_table(context: &StepContext, spec: &TableSpec, must: bool) -> Result<StepResult, EngineError> {
+    millstream_usage::counts_bytes();
     let world = &context.world;
     let now = world.options.clock.now();
     let inputs = Inputs::pin(world, &context.asset).await?;
@@ -132,6 +133,8 @@ pub(super) struct BuildAttempt<'a> {
     pub maintenance: Maintenance,
     /// How the query makes its rows of one table's, if it does.
     row_by_row: Option<RowByRow>,
+    /// The rows that the files of the one input turned out to have, where the query leaves out some of them.
+    scanned: Option<ScanCount>,
     /// The columns as the table stores them.
     pub schema: SchemaRef,
     pub contract: Arc<Contract>,
@@ -190,6 +193,7 @@ impl<'a> BuildAttempt<'a> {
             inputs,
             runtime: session.runtime().clone(),
             maintenance,
+            scanned: row_by_row.as_ref().filter(|one| one.filters).map(|_| ScanCount::default()),
             row_by_row,
             schema,
             contract: Arc::new(contract),
@@ -214,6 +218,7 @@ impl<'a> BuildAttempt<'a> {
             runtime: self.runtime.clone(),
             maintenance: self.maintenance.clone(),
             row_by_row: self.row_by_row.clone(),
+            scanned: self.scanned.clone(),
             schema: self.schema.clone(),
             contract: self.contract.clone(),
             lost: self.lost,
@@ -249,16 +254,17 @@ impl<'a> BuildAttempt<'a> {
         if is_history && !was_history {
             return whole().await;
         }
+        let world = &self.context.world;
         let changes = match since {
-            Some(since) => self.inputs.changes(&self.context.world, since).await?,
+            Some(since) => self.inputs.changes_counted(world, since, self.counts()).await?,
             None => None,
         };
         // A new definition computes all rows again, but a history keeps the states that it has seen.
         let (inputs, rows_added, everything) = match changes {
             Some(changes) => (changes.inputs, changes.rows_added, false),
-            None if is_history => (self.inputs.whole(&self.context.world)?, None, true),
+            None if is_history => (self.inputs.whole(world)?, None, true),
             None if since.is_some() && !matches!(keep(&self.spec.materialize), Keep::Append) => {
-                (self.inputs.whole(&self.context.world)?, None, true)
+                (self.inputs.whole_counted(world, self.scanned.as_ref())?, None, true)
             }
             None => return whole().await,
         };
@@ -289,19 +295,38 @@ impl<'a> BuildAttempt<'a> {
             Covers::Some => None,
         };
         let made = Receipt { rows_in, ..made };
-        let one = self.row_by_row.as_ref().filter(|one| {
+        let is_each_row = self.row_by_row.as_ref().is_some_and(|one| {
             let reads = self.inputs.snapshots.keys().map(ToString::to_string);
             !self.spec.materialize.keeps_states() && reads.eq([one.table.clone()])
         });
-        let (Some(one), Some(rows_in)) = (one, rows_in) else { return made };
-        // Where nothing is filtered, a row that is missing is missed.
-        let filtered = if one.filters { rows_in.saturating_sub(made.rows_made) } else { 0 };
+        if !is_each_row || rows_in.is_none() {
+            return made;
+        }
+        // What is left out is what the scan has counted and the query did not make a row of, so that a row which the input's
+        // files do not have, though their log does, is in no place.
+        let filtered = match &self.scanned {
+            None => 0,
+            Some(scanned) => match scanned.rows() {
+                Some(scanned) => scanned.saturating_sub(made.rows_made),
+                None => return made,
+            },
+        };
         Receipt { proof: Proof::EachRow, rows_filtered: Some(filtered), ..made }
+    }
+
+    /// What is counted of inputs that have changed: a table that is replaced as a whole reads all of their rows, others those that
+    /// came.
+    fn counts(&self) -> Counts<'_> {
+        let scanned = self.scanned.as_ref();
+        match keep(&self.spec.materialize) {
+            Keep::Whole => Counts { whole: scanned, added: None },
+            _ => Counts { added: scanned, whole: None },
+        }
     }
 
     /// Computes all rows, from the new versions of the inputs.
     pub(super) async fn whole(&self) -> Result<Plan, EngineError> {
-        let inputs = self.inputs.whole(&self.context.world)?;
+        let inputs = self.inputs.whole_counted(&self.context.world, self.scanned.as_ref())?;
         let rows = self.maintenance.build(self.runtime.as_ref(), &inputs, self.now).await;
         Ok(Plan::Whole(rows.map_err(|source| self.failed(source))?))
     }

@@ -26,7 +26,7 @@ use crate::{
     event::{Figures, StepMeter},
     judge::Judge,
     publish::any_superseded,
-    stored,
+    receipt, stored,
     stored_keys::StoredKeys,
     superseded::Superseded,
     writers::Writers,
@@ -83,6 +83,9 @@ pub(super) async fn stage(attempt: &BuildAttempt<'_>, plan: Plan) -> Result<Opti
             let stay = removal.survivors(attempt.runtime.as_ref(), provider).await;
             match rewrite(attempt, stay.map_err(|source| attempt.failed(source))?).await {
                 Ok(kept) => {
+                    // The removal has found each of its rows, or there would be an error.
+                    let gone = u64::try_from(removal.rows()).ok();
+                    receipt::check_rewritten(&attempt.spec.name, &touched, gone, &kept)?;
                     let rows = rows.stream().map_err(|source| stored::failed(&attempt.spec.name, source))?;
                     with_rows(attempt, rows, touched, kept, false).await?
                 }
@@ -158,6 +161,7 @@ async fn reshaped(attempt: &BuildAttempt<'_>) -> Result<Delta, EngineError> {
     let rows =
         all_rows(attempt.runtime.as_ref(), &attempt.maintenance, files_of(attempt, present.clone())?).await;
     let kept = rewrite(attempt, rows.map_err(|source| attempt.failed(source))?).await?;
+    receipt::check_rewritten(&attempt.spec.name, &present, Some(0), &kept)?;
     with_rows(attempt, none(), present, kept, false).await
 }
 

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use millstream_lake::{At, DataFile, LakeError, LakeTable, Snapshot};
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use millstream_lake::{At, DataFile, Lake, LakeError, LakeTable, ScanCount, Snapshot};
 use millstream_sql::incremental::{self, InputChange};
 use millstream_types::{AssetId, AssetVersion, TableName};
 
@@ -19,6 +21,15 @@ pub(crate) struct ChangedInputs {
     pub inputs: incremental::Inputs,
     /// The number of rows that were added; `None` where rows were removed too, or a file does not tell its rows.
     pub rows_added: Option<u64>,
+}
+
+/// Where scans of inputs that have changed tell their rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts<'a> {
+    /// Of the rows that came.
+    pub added: Option<&'a ScanCount>,
+    /// Of all rows of the new version.
+    pub whole: Option<&'a ScanCount>,
 }
 
 impl Inputs {
@@ -41,8 +52,18 @@ impl Inputs {
 
     /// The inputs as unchanged tables, for computing everything.
     pub(crate) fn whole(&self, world: &World) -> Result<incremental::Inputs, EngineError> {
+        self.whole_counted(world, None)
+    }
+
+    /// The same, of which each scan tells its rows to `count`.
+    pub(crate) fn whole_counted(
+        &self,
+        world: &World,
+        count: Option<&ScanCount>,
+    ) -> Result<incremental::Inputs, EngineError> {
         self.snapshots.iter().try_fold(incremental::Inputs::new(), |inputs, (table, snapshot)| {
-            let change = InputChange::unchanged(provider(&world.lake, snapshot)?);
+            let (schema, files) = (snapshot.schema(), snapshot.files().to_vec());
+            let change = InputChange::unchanged(rows_of(&world.lake, schema, files, count)?);
             Ok(inputs.with(&table.to_string(), change))
         })
     }
@@ -59,15 +80,24 @@ impl Inputs {
         world: &World,
         since: &BTreeMap<AssetId, AssetVersion>,
     ) -> Result<Option<ChangedInputs>, EngineError> {
+        self.changes_counted(world, since, Counts::default()).await
+    }
+
+    /// The same, whose scans are counted.
+    pub(crate) async fn changes_counted(
+        &self,
+        world: &World,
+        since: &BTreeMap<AssetId, AssetVersion>,
+        counts: Counts<'_>,
+    ) -> Result<Option<ChangedInputs>, EngineError> {
         if since.len() != self.snapshots.len() {
             return Ok(None);
         }
         let (mut inputs, mut rows_added) = (incremental::Inputs::new(), Some(0_u64));
         for (table, snapshot) in &self.snapshots {
             let Some(&from) = since.get(&table.asset_id()) else { return Ok(None) };
-            let Some((change, added)) = input_change(world, table, snapshot, from.number()).await? else {
-                return Ok(None);
-            };
+            let changed = input_change(world, table, snapshot, from.number(), counts).await?;
+            let Some((change, added)) = changed else { return Ok(None) };
             rows_added = rows_added.zip(added).map(|(sum, added)| sum.saturating_add(added));
             inputs = inputs.with(&table.to_string(), change);
         }
@@ -91,8 +121,9 @@ async fn input_change(
     table: &TableName,
     snapshot: &Snapshot,
     from: i64,
+    counts: Counts<'_>,
 ) -> Result<Option<(InputChange, Option<u64>)>, EngineError> {
-    let new = provider(&world.lake, snapshot)?;
+    let new = rows_of(&world.lake, snapshot.schema(), snapshot.files().to_vec(), counts.whole)?;
     if from == snapshot.version() {
         return Ok(Some((InputChange::unchanged(new), Some(0))));
     }
@@ -109,15 +140,28 @@ async fn input_change(
     };
     let is_added = changes.removed.is_empty();
     let rows_added = if is_added { changes.added.iter().map(DataFile::rows).sum() } else { None };
-    let rows = |files: Vec<DataFile>| {
-        let some = (!files.is_empty()).then(|| LakeTable::new(&world.lake, snapshot.schema(), files));
+    let rows = |files: Vec<DataFile>, count| {
+        let some = (!files.is_empty()).then(|| rows_of(&world.lake, snapshot.schema(), files, count));
         some.transpose()
     };
     let change = InputChange {
         old: provider(&world.lake, &old)?,
         new,
-        added: rows(changes.added)?,
-        removed: rows(changes.removed)?,
+        added: rows(changes.added, counts.added)?,
+        removed: rows(changes.removed, None)?,
     };
     Ok(Some((change, rows_added)))
+}
+
+/// The rows of the files, which each scan tells to `count`.
+fn rows_of(
+    lake: &Lake,
+    schema: SchemaRef,
+    files: Vec<DataFile>,
+    count: Option<&ScanCount>,
+) -> Result<Arc<dyn TableProvider>, LakeError> {
+    match count {
+        Some(count) => LakeTable::counted(lake, schema, files, count),
+        None => LakeTable::new(lake, schema, files),
+    }
 }

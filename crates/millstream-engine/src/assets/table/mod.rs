@@ -71,13 +71,16 @@ impl Kind for Tables {
     /// Looks for partitions that are still to be built. The versions of tables are read from the lake for all families together.
     async fn look(&self, look: &Look<'_>, observed: &mut Observed) -> Result<(), EngineError> {
         let project = &look.world.project;
-        let has_partitions = |facts: &&&AssetFacts| {
-            let table = table_of(&facts.id).ok().and_then(|table| project.table(&table));
-            table.is_some_and(|spec| spec.partition.is_some())
-        };
-        for facts in look.assets.iter().filter(has_partitions) {
-            if let Some(open) = partitions::open_of(look.world, &facts.id).await? {
-                observed.partitions_open.insert(facts.id.clone(), open);
+        for facts in &look.assets {
+            let table = table_of(&facts.id).ok();
+            let spec = table.as_ref().and_then(|table| project.table(table));
+            let Some(spec) = spec.filter(|spec| spec.partition.is_some()) else { continue };
+            let open = partitions::open_of(look.world, spec).await?;
+            if open.count > 0 {
+                observed.partitions_open.insert(facts.id.clone(), open.count);
+            }
+            if open.has_kept_out {
+                observed.kept_out.insert(facts.id.clone());
             }
         }
         Ok(())

@@ -54,7 +54,7 @@ impl ObjectStore for Bucket {
         let work = async {
             let done = self.shelf.files.put_opts(path, payload, options).await;
             if done.is_ok() {
-                self.shelf.note(path);
+                self.shelf.has_put(path).await;
             }
             done
         };
@@ -113,7 +113,7 @@ impl ObjectStore for Bucket {
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.pass("copy", to, true, self.shelf.files.copy_opts(from, to, options)).await?;
-        self.shelf.note(to);
+        self.shelf.has_put(to).await;
         Ok(())
     }
 }
@@ -135,7 +135,7 @@ impl MultipartUpload for PartUpload {
 
     async fn complete(&mut self) -> Result<PutResult> {
         let done = self.bucket.pass("put", &self.path, true, self.upload.complete()).await;
-        self.bucket.shelf.note(&self.path);
+        self.bucket.shelf.has_put(&self.path).await;
         done
     }
 

@@ -12,6 +12,7 @@ mod line;
 mod script;
 mod shelf;
 mod story;
+mod tamper;
 mod wire;
 mod world;
 
@@ -23,4 +24,5 @@ pub(crate) use hands::Hands;
 pub(crate) use line::{Harm, Injection, Line, Point};
 pub(crate) use script::{Call, Script};
 pub(crate) use story::{Step, check};
+pub(crate) use tamper::Tamper;
 pub(crate) use world::{World, block_on};

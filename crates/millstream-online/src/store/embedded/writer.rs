@@ -277,21 +277,34 @@ impl Loop {
             self.lock_heads().values_mut().for_each(|head| head.durable = head.stored);
         }
         let failure = persisted.err().map(|error| {
-            tracing::error!(%error, "the online store's journal could not be synced");
-            error.to_string()
+            let failure = self.spaces.faults.of(SYNC, error);
+            let error = &failure as &dyn std::error::Error;
+            tracing::error!(error, "the online store's journal could not be synced");
+            failure
         });
         for (reply, positions) in group.replies {
             let answer = match &failure {
                 None => Ok(positions),
-                Some(text) => Err(OnlineError::Storage {
-                    action: SYNC,
-                    fault: Fault::Other,
-                    source: Cause::from(text.as_str()),
-                }),
+                Some(failure) => Err(told_again(failure)),
             };
             // A caller that went away does not need its answer.
             let _ = reply.send(answer);
         }
+    }
+}
+
+/// The failure of a sync for one more of those who wait for it.
+fn told_again(failure: &OnlineError) -> OnlineError {
+    match failure {
+        OnlineError::Stopped => OnlineError::Stopped,
+        OnlineError::Storage { action, fault, source } => {
+            OnlineError::Storage { action, fault: *fault, source: Cause::from(source.to_string()) }
+        }
+        failure => OnlineError::Storage {
+            action: SYNC,
+            fault: Fault::Other,
+            source: Cause::from(failure.to_string()),
+        },
     }
 }
 

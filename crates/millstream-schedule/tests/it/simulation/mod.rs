@@ -5,7 +5,10 @@
 
 mod ledger;
 mod places;
+mod processes;
 mod project;
+mod promises;
+mod steps;
 mod world;
 
 use world::{World, WorldKind};
@@ -48,6 +51,11 @@ fn promises_hold_over_crashes_where_the_clock_jumps_too() {
 #[test]
 fn promises_hold_where_places_are_down_and_assets_fail_again_and_again() {
     check(WorldKind::Failing);
+}
+
+#[test]
+fn promises_hold_where_several_processes_run_the_steps_and_any_of_them_dies() {
+    check(WorldKind::Shared);
 }
 
 #[test]

@@ -1,10 +1,16 @@
 //! Random projects.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::{NonZeroU32, NonZeroUsize},
+};
 
 use millstream_schedule::{CatchUp, Limits, ScheduledAsset, Trigger};
-use millstream_types::{AssetId, Fingerprint, Span};
+use millstream_types::{AssetId, CheckId, Fingerprint, Span};
 use rand::{Rng, rngs::SmallRng, seq::IndexedRandom};
+
+/// The checks by which steps are halted.
+pub(super) const CHECKS: [&str; 2] = ["one", "two"];
 
 pub(super) const MINUTE: i64 = 60_000_000;
 
@@ -73,11 +79,21 @@ fn asset(rng: &mut SmallRng, place: usize, before: &[ScheduledAsset]) -> Schedul
     let own = || format!("source:a.{place}");
     let circuit = is_source.then(|| connection.clone().unwrap_or_else(own));
     let inputs: Vec<AssetId> = before.choose_multiple(rng, count).map(|asset| asset.id.clone()).collect();
+    let needed = |rng: &mut SmallRng| -> BTreeSet<CheckId> {
+        CHECKS.iter().filter(|_| rng.random_bool(0.3)).map(|check| CheckId::new(check)).collect()
+    };
+    let mut needs = BTreeMap::new();
+    for input in &inputs {
+        if rng.random_bool(0.3) {
+            needs.insert(input.clone(), needed(rng));
+        }
+    }
     ScheduledAsset {
         id: AssetId::new(&format!("a.{place}")),
         definition: fingerprint(rng),
         reads_outside: is_source,
         triggers: triggers(rng, before, is_source),
+        needs,
         inputs,
         catch_up: *[CatchUp::Latest, CatchUp::Latest, CatchUp::All, CatchUp::None].choose(rng).unwrap(),
         priority: rng.random_range(-2..=2),

@@ -1,16 +1,15 @@
 //! One world: assets that have versions, steps that take their time, and what befalls them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use millstream_schedule::{
-    CircuitState, Decision, DueReason, Ending, ScheduledAsset, Scheduler, SkipReason, StartedStep, Trigger,
-};
-use millstream_types::{AssetId, AssetVersion, Fingerprint, Span, TimestampMicros};
+use millstream_schedule::{Decision, Ending, Scheduler, SkipReason, Trigger};
+use millstream_types::{AssetId, AssetVersion, Fingerprint, TimestampMicros};
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
 use super::{
     ledger::Ledger,
-    places::{News, Places},
+    places::Places,
+    processes::StepEnd,
     project::{MINUTE, Project},
 };
 
@@ -23,73 +22,83 @@ pub(super) enum WorldKind {
     Wild,
     /// Places are down for a while, and some assets fail until they are changed or asked for.
     Failing,
+    /// Several processes run the steps, and each of them dies now and then or is cut off from the store.
+    Shared,
 }
 
 /// The wave of steps that somebody starts by hand.
-const BY_HAND: u64 = u64::MAX;
+pub(super) const BY_HAND: u64 = u64::MAX;
 
 /// How long a world is watched, and how long it is left alone at the end.
 const LIFE: i64 = 10 * 60 * MINUTE;
 const REST: i64 = 5 * 60 * MINUTE;
-const STEP_MAX: i64 = 4 * MINUTE;
+pub(super) const STEP_MAX: i64 = 4 * MINUTE;
 /// Nothing waits longer than this while the world is left alone: every asset may go first twice, for the longest that a step
 /// takes, with what priorities and reserved places add.
-const WAIT_MAX: i64 = (2 * 14 * 4 + 15) * MINUTE;
+pub(super) const WAIT_MAX: i64 = (2 * 14 * 4 + 15) * MINUTE;
 
 #[derive(Clone, Debug, Default)]
-struct Truth {
-    version: i64,
-    read: BTreeMap<AssetId, i64>,
-    built: Option<Fingerprint>,
-    failed: bool,
+pub(super) struct Truth {
+    pub(super) version: i64,
+    pub(super) read: BTreeMap<AssetId, i64>,
+    pub(super) built: Option<Fingerprint>,
+    pub(super) failed: bool,
 }
 
 #[derive(Clone, Debug)]
-struct Step {
-    wave: u64,
-    ends: i64,
-    began: i64,
-    ending: Ending,
-    changes: bool,
-    read: BTreeMap<AssetId, i64>,
-    definition: Fingerprint,
-    connection: Option<String>,
-    pools: Vec<String>,
-    circuit: Option<String>,
+pub(super) struct Step {
+    pub(super) wave: u64,
+    pub(super) ends: i64,
+    pub(super) began: i64,
+    pub(super) ending: Ending,
+    pub(super) changes: bool,
+    pub(super) read: BTreeMap<AssetId, i64>,
+    pub(super) definition: Fingerprint,
+    pub(super) connection: Option<String>,
+    pub(super) pools: Vec<String>,
+    pub(super) circuit: Option<String>,
+    /// The process that runs it, where there are several.
+    pub(super) process: usize,
 }
 
 #[derive(Debug)]
 pub(super) struct World {
-    rng: SmallRng,
-    seed: u64,
-    kind: WorldKind,
-    tells: bool,
+    pub(super) rng: SmallRng,
+    pub(super) seed: u64,
+    pub(super) kind: WorldKind,
+    pub(super) tells: bool,
     /// The true time, and how far the clock is off.
-    time: i64,
-    off: i64,
-    project: Project,
-    truth: BTreeMap<AssetId, Truth>,
-    ledger: Ledger,
-    scheduler: Option<Scheduler>,
-    steps: BTreeMap<AssetId, Step>,
+    pub(super) time: i64,
+    pub(super) off: i64,
+    pub(super) project: Project,
+    pub(super) truth: BTreeMap<AssetId, Truth>,
+    pub(super) ledger: Ledger,
+    pub(super) scheduler: Option<Scheduler>,
+    pub(super) steps: BTreeMap<AssetId, Step>,
     /// The assets that others work on, and until when.
-    held: BTreeMap<AssetId, i64>,
+    pub(super) held: BTreeMap<AssetId, i64>,
     /// Steps that were started and found others at work on their assets.
-    kept_away: Vec<AssetId>,
+    pub(super) kept_away: Vec<AssetId>,
     /// Since when a trigger waits for an answer.
-    waits: BTreeMap<(AssetId, Trigger), i64>,
+    pub(super) waits: BTreeMap<(AssetId, Trigger), i64>,
     /// Since when an asset that runs on change is stale, although all that it reads is up to date.
-    stale: BTreeMap<AssetId, i64>,
+    pub(super) stale: BTreeMap<AssetId, i64>,
     /// Assets whose steps were interrupted again and again, and wait for another reason.
-    given_up: BTreeSet<AssetId>,
-    places: Places,
+    pub(super) given_up: BTreeSet<AssetId>,
+    pub(super) places: Places,
+    /// The ends of steps in other processes that the one that schedules has not taken in.
+    pub(super) ends: VecDeque<StepEnd>,
+    /// The assets of whose steps it is not known for sure what they have read, until the next one starts.
+    pub(super) unsure_of: BTreeSet<AssetId>,
+    /// The process that schedules, where there are several.
+    pub(super) scheduling: usize,
     /// Definitions whose steps always fail.
-    hopeless: BTreeSet<Fingerprint>,
-    boots: u32,
+    pub(super) hopeless: BTreeSet<Fingerprint>,
+    pub(super) boots: u32,
     /// Whether the process is about to end.
-    is_closing: bool,
-    is_resting: bool,
-    told: Vec<String>,
+    pub(super) is_closing: bool,
+    pub(super) is_resting: bool,
+    pub(super) told: Vec<String>,
 }
 
 impl World {
@@ -119,6 +128,9 @@ impl World {
             stale: BTreeMap::new(),
             given_up: BTreeSet::new(),
             places: Places::default(),
+            ends: VecDeque::new(),
+            unsure_of: BTreeSet::new(),
+            scheduling: 0,
             hopeless: BTreeSet::new(),
             boots: 0,
             is_closing: false,
@@ -169,6 +181,9 @@ impl World {
 
     /// Time goes on to the next thing that happens, and it happens.
     fn turn(&mut self, with_fate: bool) {
+        if self.is_resting || self.rng.random_bool(0.7) {
+            self.take_ends();
+        }
         if self.is_closing && (self.steps.is_empty() || self.rng.random_bool(0.1)) {
             self.die();
             self.boot();
@@ -195,7 +210,7 @@ impl World {
         self.check_waits();
     }
 
-    fn now(&self) -> TimestampMicros {
+    pub(super) fn now(&self) -> TimestampMicros {
         TimestampMicros(self.time + self.off)
     }
 
@@ -216,6 +231,8 @@ impl World {
             }
             4 if !self.steps.contains_key(&asset)
                 && !self.held.contains_key(&asset)
+                // It would read what the one that schedules does not know yet.
+                && self.ends.is_empty()
                 && self.scheduler.is_some() =>
             {
                 self.begin_by_hand(&asset);
@@ -226,6 +243,9 @@ impl World {
                 self.time += self.rng.random_range(0..90) * MINUTE;
                 self.boot();
             }
+            7 if self.kind == WorldKind::Shared => self.a_process_dies(),
+            8 if self.kind == WorldKind::Shared => self.a_process_is_cut_off(),
+            9 if self.kind == WorldKind::Shared => self.a_process_stops(),
             9 if matches!(self.kind, WorldKind::Crashing | WorldKind::Wild) => {
                 if let Some(scheduler) = &mut self.scheduler {
                     scheduler.stop_starting();
@@ -264,18 +284,20 @@ impl World {
     }
 
     /// An asset that is gone is not taken up again, even if another one has its name later.
-    fn forget_gone(&mut self) {
+    pub(super) fn forget_gone(&mut self) {
         for (id, recorded) in &mut self.ledger.recorded {
             recorded.is_unreachable &= self.project.assets.iter().any(|asset| asset.id == *id);
         }
     }
 
-    fn boot(&mut self) {
+    pub(super) fn boot(&mut self) {
         loop {
             self.boots += 1;
+            self.take_over_steps();
             let mut recorded: Vec<_> = self.ledger.recorded.values().cloned().collect();
             for recorded in &mut recorded {
                 recorded.stale = self.is_stale(&recorded.asset);
+                recorded.goes_on_as = recorded.running.and_then(|_| self.goes_on_as(&recorded.asset));
             }
             let (assets, limits) = (self.project.assets.clone(), self.project.limits.clone());
             let (scheduler, decisions) = {
@@ -291,15 +313,18 @@ impl World {
         }
     }
 
-    fn die(&mut self) {
+    pub(super) fn die(&mut self) {
         self.tell(|| "dies".into());
         self.scheduler = None;
+        if self.kind == WorldKind::Shared {
+            return self.steps.retain(|_, step| step.wave != BY_HAND);
+        }
         self.steps.clear();
         self.kept_away.clear();
         self.is_closing = false;
     }
 
-    fn call(&mut self, call: impl FnOnce(&mut Scheduler) -> Vec<Decision>) {
+    pub(super) fn call(&mut self, call: impl FnOnce(&mut Scheduler) -> Vec<Decision>) {
         let Some(scheduler) = &mut self.scheduler else { return };
         let decisions = call(scheduler);
         if !self.take(&decisions) {
@@ -309,33 +334,22 @@ impl World {
     }
 
     /// Records the decisions and acts on them, unless the process dies meanwhile.
-    fn take(&mut self, decisions: &[Decision]) -> bool {
-        let risky = matches!(self.kind, WorldKind::Crashing | WorldKind::Wild) && !self.is_resting;
-        if risky && self.rng.random_bool(0.01) {
+    pub(super) fn take(&mut self, decisions: &[Decision]) -> bool {
+        if self.may_die() {
             self.die();
             return false;
         }
-        let now = self.now();
-        for decision in decisions {
-            self.tell(|| format!("{decision:?}"));
-            self.check_skip(decision);
-        }
-        self.ledger.record(decisions, now);
-        for decision in decisions {
-            if let Decision::Skip { asset, because: SkipReason::InterruptedAgain, .. } = decision {
-                self.given_up.insert(asset.clone());
-            }
-        }
-        if risky && self.rng.random_bool(0.01) {
+        self.record(decisions);
+        let is_dying = self.may_die();
+        if is_dying && self.kind != WorldKind::Shared {
             self.die();
             return false;
         }
-        for decision in decisions {
-            if let Decision::Start(start) = decision {
-                for step in &start.steps {
-                    self.begin(step, start.wave);
-                }
-            }
+        // What is on record as offered begins elsewhere, whatever becomes of the process that has recorded it.
+        self.begin_all(decisions);
+        if is_dying {
+            self.die();
+            return false;
         }
         self.postpone();
         for decision in decisions {
@@ -349,309 +363,35 @@ impl World {
         true
     }
 
-    fn begin(&mut self, step: &StartedStep, wave: u64) {
-        assert!(!self.is_closing, "`{}` starts although the process is about to end", step.asset);
-        let asset = self.asset(&step.asset).clone();
-        assert!(!self.steps.contains_key(&asset.id), "`{}` overlaps itself", asset.id);
-        assert!(step.attempt <= millstream_schedule::ATTEMPTS_MAX);
-        for first in self.upstream(&asset) {
-            let is_ahead = self.steps.get(&first).is_some_and(|other| other.wave <= wave);
-            assert!(!is_ahead, "`{}` starts while `{first}`, which goes first, runs", asset.id);
-        }
-        let unsure = [DueReason::Unknown, DueReason::Interrupted, DueReason::DefinitionChanged];
-        let is_unsure = unsure.iter().any(|reason| step.reasons.contains(reason));
-        assert!(
-            asset.reads_outside || is_unsure || self.is_stale(&asset.id),
-            "`{}` is up to date and starts: {step:?}",
-            asset.id
-        );
-        let is_kept_away = self.held.contains_key(&asset.id)
-            || (self.kind != WorldKind::Calm && !self.is_resting && self.rng.random_bool(0.1));
-        if is_kept_away {
-            return self.kept_away.push(asset.id);
-        }
-        self.check_circuit(&asset);
-        self.run(&asset, wave);
-        self.check_limits(&asset);
+    /// Whether the process that schedules dies at this moment.
+    pub(super) fn may_die(&mut self) -> bool {
+        let kinds = [WorldKind::Crashing, WorldKind::Wild, WorldKind::Shared];
+        kinds.contains(&self.kind) && !self.is_resting && self.rng.random_bool(0.01)
     }
 
-    /// Steps whose assets others work on give their places back. Of some of the others the scheduler is told.
-    fn postpone(&mut self) {
-        let boots = self.boots;
-        for id in std::mem::take(&mut self.kept_away) {
-            let now = self.now();
-            self.call(|scheduler| scheduler.kept_away(&id, now));
-            if boots != self.boots {
-                return;
-            }
-            let is_running = self.steps.contains_key(&id);
-            assert!(!is_running, "`{id}` starts while others work on it");
-            if !self.held.contains_key(&id) && self.rng.random_bool(0.5) {
-                self.begin_by_hand(&id);
-                if boots != self.boots {
-                    return;
-                }
-            } else {
-                let until = self.time + self.rng.random_range(1_000..STEP_MAX);
-                self.held.entry(id).or_insert(until);
-            }
-        }
-    }
-
-    /// Others are done with the asset with which they are done first.
-    fn free(&mut self) {
-        let first = self.held.iter().min_by_key(|(_, until)| **until).map(|(id, _)| id.clone()).unwrap();
-        self.held.remove(&first);
+    pub(super) fn record(&mut self, decisions: &[Decision]) {
         let now = self.now();
-        self.call(|scheduler| scheduler.freed(&first, now));
-    }
-
-    fn begin_by_hand(&mut self, id: &AssetId) {
-        let asset = self.asset(id).clone();
-        // It began now, so what was due before does not wait for it.
-        self.run(&asset, BY_HAND);
-        let now = self.now();
-        self.call(|scheduler| scheduler.began(&asset.id, now));
-    }
-
-    fn run(&mut self, asset: &ScheduledAsset, wave: u64) {
-        self.given_up.remove(&asset.id);
-        let took = if self.rng.random_bool(0.3) { 1_000 } else { self.rng.random_range(1_000..STEP_MAX) };
-        let is_hopeless = self.hopeless.contains(&asset.definition);
-        let fails =
-            is_hopeless || self.kind != WorldKind::Calm && !self.is_resting && self.rng.random_bool(0.1);
-        let version =
-            |input: &AssetId| (input.clone(), self.truth.get(input).map_or(0, |truth| truth.version));
-        let step = Step {
-            wave,
-            began: self.time,
-            ends: self.time + took,
-            ending: if fails { Ending::Badly } else { Ending::Well },
-            changes: !asset.reads_outside || self.rng.random_bool(0.5),
-            read: asset.inputs.iter().map(version).collect(),
-            definition: asset.definition,
-            connection: asset.connection.clone(),
-            pools: asset.pools.clone(),
-            circuit: asset.circuit.clone(),
-        };
-        self.steps.insert(asset.id.clone(), step);
-    }
-
-    /// The step that ends first commits what it made, and ends. The process may die in between.
-    fn end_a_step(&mut self) {
-        let first =
-            self.steps.iter().min_by_key(|(_, step)| step.ends).map(|(asset, _)| asset.clone()).unwrap();
-        let mut step = self.steps[&first].clone();
-        let now = self.now();
-        if let Some(name) = step.circuit.as_ref().filter(|_| self.kind == WorldKind::Failing) {
-            let is_own = step.wave < u64::MAX;
-            step.ending = self.places.ask(name, step.ending, is_own, self.time, now);
-            self.tell_circuits();
-        }
-        let truth = self.truth.entry(first.clone()).or_default();
-        let now = TimestampMicros(self.time + self.off);
-        truth.failed = step.ending.is_bad();
-        if step.ending == Ending::Well {
-            (truth.read, truth.built) = (step.read, Some(step.definition));
-            if step.changes {
-                truth.version += 1;
-                let version = AssetVersion::numbered(truth.version);
-                self.call(|scheduler| scheduler.committed(&first, version, now));
-            }
-        }
-        // The process may have died over that.
-        if self.steps.get(&first).is_none_or(|found| found.began != step.began) {
-            return;
-        }
-        self.steps.remove(&first);
-        let took = Span::from_ms(((step.ends - step.began) / 1_000).unsigned_abs());
-        let before = self.ledger.clone();
-        // What somebody else did pays back nothing that a recorded start owes.
-        if step.wave != BY_HAND && self.ledger.recorded.contains_key(&first) {
-            self.ledger.ended(&first, step.ending, took);
-            self.forget_gone();
-        }
-        let answered = self.ledger.answered;
-        let dies = |world: &Self| world.scheduler.is_none();
-        let Some(scheduler) = &mut self.scheduler else { return };
-        let decisions = scheduler.ended(&first, step.ending, took, now);
-        let risky = matches!(self.kind, WorldKind::Crashing | WorldKind::Wild) && !self.is_resting;
-        if risky && self.rng.random_bool(0.01) {
-            // Neither the end nor the decisions came to be recorded.
-            self.ledger = before;
-            self.die();
-            self.boot();
-            return;
-        }
-        assert!(!dies(self) && answered == self.ledger.answered);
-        let now = self.now();
-        for decision in &decisions {
+        for decision in decisions {
             self.tell(|| format!("{decision:?}"));
             self.check_skip(decision);
         }
-        self.ledger.record(&decisions, now);
-        for decision in &decisions {
+        self.ledger.record(decisions, now);
+        for decision in decisions {
+            if let Decision::Skip { asset, because: SkipReason::InterruptedAgain, .. } = decision {
+                self.given_up.insert(asset.clone());
+            }
+        }
+    }
+
+    pub(super) fn begin_all(&mut self, decisions: &[Decision]) {
+        for decision in decisions {
             if let Decision::Start(start) = decision {
                 start.steps.iter().for_each(|step| self.begin(step, start.wave));
             }
         }
-        self.postpone();
     }
 
-    fn tell_circuits(&mut self) {
-        let now = self.now();
-        for news in self.places.news() {
-            match news {
-                News::Opened(name, until) => {
-                    self.call(|scheduler| scheduler.circuit_opened(&name, until, now));
-                }
-                News::Closed(name) => self.call(|scheduler| scheduler.circuit_closed(&name, now)),
-            }
-        }
-    }
-
-    /// A step starts: nobody asks a place whose circuit is open, and one asks where it is half-open.
-    fn check_circuit(&self, asset: &ScheduledAsset) {
-        let recorded = &self.ledger.recorded[&asset.id];
-        assert!(recorded.aside.is_none(), "`{}` is set aside and starts", asset.id);
-        let Some(name) = &asset.circuit else { return };
-        match self.places.state(name, self.now()) {
-            CircuitState::Closed => {}
-            CircuitState::Open { .. } => panic!("`{}` starts although `{name}` is open", asset.id),
-            CircuitState::HalfOpen => {
-                let since = self.places.probes_since(name).unwrap().0 - self.off;
-                let asks = |step: &&Step| {
-                    step.circuit.as_ref() == Some(name) && step.wave < u64::MAX && step.began >= since
-                };
-                assert!(!self.steps.values().any(|step| asks(&step)), "two steps try `{name}`");
-            }
-        }
-    }
-
-    /// Whether the asset waits for a place that does not answer, or for something that does.
-    fn is_held(&self, asset: &ScheduledAsset) -> bool {
-        let is_shut =
-            |asset: &ScheduledAsset| asset.circuit.as_ref().is_some_and(|name| !self.places.is_closed(name));
-        is_shut(asset) || self.upstream(asset).iter().any(|first| is_shut(self.asset(first)))
-    }
-
-    fn asset(&self, id: &AssetId) -> &ScheduledAsset {
-        self.project.assets.iter().find(|asset| asset.id == *id).unwrap()
-    }
-
-    /// What the asset reads, directly or not, as far as it runs by itself.
-    fn upstream(&self, asset: &ScheduledAsset) -> BTreeSet<AssetId> {
-        let mut found = BTreeSet::new();
-        let mut ahead: Vec<AssetId> = asset.inputs.clone();
-        while let Some(next) = ahead.pop() {
-            let next = self.asset(&next);
-            let recorded = self.ledger.recorded.get(&next.id);
-            if next.triggers.iter().any(|trigger| *trigger != Trigger::Manual)
-                && recorded.is_none_or(|recorded| recorded.aside.is_none())
-                && found.insert(next.id.clone())
-            {
-                ahead.extend(next.inputs.iter().cloned());
-            }
-        }
-        found
-    }
-
-    fn is_stale(&self, id: &AssetId) -> bool {
-        let Some(asset) = self.project.assets.iter().find(|asset| asset.id == *id) else { return true };
-        let Some(truth) = self.truth.get(id) else { return true };
-        let version = |input: &AssetId| self.truth.get(input).map_or(0, |truth| truth.version);
-        truth.failed
-            || truth.built != Some(asset.definition)
-            || asset.inputs.iter().any(|input| truth.read.get(input) != Some(&version(input)))
-    }
-
-    fn check_skip(&self, decision: &Decision) {
-        if let Decision::Skip { asset, because: SkipReason::UpToDate, .. } = decision {
-            assert!(!self.is_stale(asset), "`{asset}` is skipped as up to date, and is not");
-        }
-    }
-
-    fn check_limits(&self, started: &ScheduledAsset) {
-        let limits = &self.project.limits;
-        assert!(self.steps.len() <= limits.steps.get(), "too many steps");
-        if let Some(name) = &started.connection
-            && let Some(max) = limits.connections.get(name)
-        {
-            let used = self.steps.values().filter(|step| step.connection.as_ref() == Some(name)).count();
-            assert!(used <= max.get(), "too many steps over `{name}`");
-        }
-        for name in &started.pools {
-            let used = self.steps.values().filter(|step| step.pools.contains(name)).count();
-            assert!(used <= limits.pools[name].get(), "too many steps in `{name}`");
-        }
-    }
-
-    /// Nothing waits for ever. Where each missed tick has a run of its own, the last of them may wait for long.
-    fn check_waits(&mut self) {
-        if self.scheduler.is_none() {
-            return;
-        }
-        let waiting = self.ledger.waiting(self.now());
-        self.waits.retain(|key, _| waiting.contains(key));
-        for key in waiting {
-            let Some(asset) = self.project.assets.iter().find(|asset| asset.id == key.0) else { continue };
-            let catches_all = asset.catch_up == millstream_schedule::CatchUp::All;
-            if self.is_held(asset) {
-                self.waits.remove(&key);
-                continue;
-            }
-            let since = *self.waits.entry(key.clone()).or_insert(self.time);
-            assert!(catches_all || self.time - since < WAIT_MAX, "{key:?} waits for ever");
-        }
-    }
-
-    /// While nobody disturbs the world, what runs on change comes to be up to date, unless something before it is not.
-    fn check_stale(&mut self) {
-        for asset in
-            self.project.assets.clone().iter().filter(|asset| asset.triggers.contains(&Trigger::OnChange))
-        {
-            let failed = self.truth.get(&asset.id).is_some_and(|truth| truth.failed);
-            let is_excused = failed
-                || self.ledger.recorded.get(&asset.id).is_some_and(|recorded| recorded.aside.is_some())
-                || self.given_up.contains(&asset.id)
-                || self.upstream(asset).iter().any(|first| self.is_stale(first));
-            if is_excused || !self.is_stale(&asset.id) {
-                self.stale.remove(&asset.id);
-                continue;
-            }
-            let since = *self.stale.entry(asset.id.clone()).or_insert(self.time);
-            assert!(self.time - since < WAIT_MAX, "`{}` is stale for ever", asset.id);
-        }
-    }
-
-    fn check_end(&self) {
-        self.check_recovered();
-        for (id, recorded) in &self.ledger.recorded {
-            let is_there = self.project.assets.iter().any(|asset| asset.id == *id);
-            assert!(
-                !is_there || recorded.running.is_none() || self.steps.contains_key(id),
-                "the step of `{id}` was lost"
-            );
-        }
-    }
-
-    /// What could not be reached was taken up again by itself, and what is set aside is set aside on both sides.
-    fn check_recovered(&self) {
-        let Some(scheduler) = &self.scheduler else { return };
-        let mut aside = Vec::new();
-        for asset in &self.project.assets {
-            let Some(recorded) = self.ledger.recorded.get(&asset.id) else { continue };
-            aside.extend(recorded.aside.map(|_| asset.id.clone()));
-            let runs = asset.triggers.iter().any(|trigger| *trigger != Trigger::Manual);
-            let is_asked = asset.circuit.is_some();
-            let is_left = recorded.is_unreachable && is_asked && runs && recorded.aside.is_none();
-            assert!(!is_left || self.steps.contains_key(&asset.id), "`{}` was not taken up again", asset.id);
-        }
-        aside.sort();
-        assert_eq!(scheduler.aside(), aside);
-    }
-
-    fn tell(&mut self, what: impl Fn() -> String) {
+    pub(super) fn tell(&mut self, what: impl Fn() -> String) {
         if self.tells {
             tell_line(&format!("{} {}", crate::time::wall(self.now(), "UTC"), what()));
         }

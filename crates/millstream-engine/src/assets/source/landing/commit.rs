@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeSet};
 
 use datafusion::prelude::{ident, lit};
 use futures::{TryStreamExt, future::BoxFuture};
-use millstream_lake::{At, DataFile, LakeTable, Operation, Snapshot, StagedFile};
+use millstream_lake::{At, DataFile, LakeTable, Operation, ScanCount, Snapshot, StagedFile};
 use millstream_plan::{AssetStatus, Recorded};
 use millstream_project::{CheckKind, CheckSpec, SourceSpec};
 use millstream_types::{AssetVersion, SOURCE, TimestampMicros};
@@ -19,7 +19,7 @@ use crate::{
     commit_info::{AcceptedSchema, CommitInfo, Committed, LANDING_TXN},
     engine::StepContext,
     publish::{self, Candidate, Rejected, may_hold, publish as publish_candidate},
-    rejudge,
+    receipt, rejudge,
     resolver::provider,
     run::StepResult,
     stored,
@@ -269,20 +269,24 @@ async fn leaving(attempt: &LandingAttempt<'_>, merged: Option<&Merged>) -> Resul
     let columns: Vec<_> = schema.fields().iter().map(|field| field.name().clone()).collect();
     let stays = (!replaced.is_empty())
         .then(|| ident(SOURCE).in_list(replaced.iter().map(|part| lit(part.as_str())).collect(), true));
-    let provider = LakeTable::new(&world.lake, schema.clone(), files.clone())?;
+    let scanned = ScanCount::default();
+    let provider = LakeTable::counted(&world.lake, schema.clone(), files.clone(), &scanned)?;
     let mut rows = stored::scan(world, base.table(), provider, &columns, stays).await?;
     let mut writers = Writers::new(&world.lake, base.table(), schema, world.options.parallelism.get());
+    let mut stayed = 0;
     while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(base.table(), source))? {
-        writers
-            .write(match merged {
-                Some(merged) => merged.without(&batch)?,
-                None => batch,
-            })
-            .await?;
+        let batch = match merged {
+            Some(merged) => merged.without(&batch)?,
+            None => batch,
+        };
+        stayed += batch.num_rows() as u64;
+        writers.write(batch).await?;
     }
     let kept = writers.finish().await?;
+    let gone = scanned.rows().map(|scanned| scanned.saturating_sub(stayed));
+    receipt::check_rewritten(base.table(), &files, gone, &kept)?;
     let before: u64 = files.iter().filter_map(DataFile::rows).sum();
-    let after: u64 = kept.iter().map(StagedFile::rows).sum();
+    let after = receipt::rows_of(&kept);
     Ok(Leaving { files, kept, rows: before.saturating_sub(after) })
 }
 

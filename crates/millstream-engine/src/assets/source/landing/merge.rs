@@ -6,7 +6,10 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use arrow::{
@@ -55,6 +58,14 @@ pub(super) struct Merge {
 
 /// The least and the greatest value of a key's column.
 struct Bounds(MinAccumulator, MaxAccumulator);
+
+/// What stays of staged files.
+pub(super) struct Kept {
+    pub files: Vec<StagedFile>,
+    /// The rows that were taken out. They are counted by the operations that overtook them, not by the files, so that a row which
+    /// a file has lost is missed.
+    pub overtaken: u64,
+}
 
 /// What a landing did to keys, once all of it is read.
 #[derive(Clone)]
@@ -160,7 +171,8 @@ impl Merge {
         world: &World,
         schema: &SchemaRef,
         mut files: Vec<StagedFile>,
-    ) -> Result<(Merged, Vec<StagedFile>), EngineError> {
+    ) -> Result<(Merged, Kept), EngineError> {
+        let overtaken = self.overtaken.len() as u64;
         self.overtaken.sort_unstable();
         let touched: Vec<_> =
             files.extract_if(.., |file| may_hold_any(file.file(), &self.overtaken)).collect();
@@ -186,7 +198,7 @@ impl Merge {
             parts: Arc::new(self.parts),
             near,
         };
-        Ok((merged, files))
+        Ok((merged, Kept { files, overtaken }))
     }
 
     fn near(&mut self) -> Result<Option<Expr>, EngineError> {
@@ -279,19 +291,25 @@ impl Merged {
         &self,
         world: &World,
         files: Vec<StagedFile>,
-    ) -> Result<Vec<StagedFile>, EngineError> {
+    ) -> Result<Kept, EngineError> {
         if files.is_empty() || (self.newest.is_empty() && !self.is_anew()) {
-            return Ok(files);
+            return Ok(Kept { files, overtaken: 0 });
         }
         let merged = self.clone();
         let gone = move |restored: &Restored| merged.overtakes(restored);
         let superseded = Superseded::by(&self.table, Box::new(gone));
         let rejected = self.table.rejected();
         let data = files.iter().map(DataFile::from).collect();
-        let stays = |batch: &RecordBatch| superseded.without(batch);
+        let overtaken = AtomicU64::new(0);
+        let stays = |batch: &RecordBatch| {
+            let stays = superseded.without(batch)?;
+            let gone = batch.num_rows().saturating_sub(stays.num_rows());
+            overtaken.fetch_add(gone as u64, Ordering::Relaxed);
+            Ok(stays)
+        };
         let kept = rewritten(world, &rejected, &rejected_schema(), data, stays).await;
         world.lake.discard(files).await;
-        kept
+        Ok(Kept { files: kept?, overtaken: overtaken.into_inner() })
     }
 
     fn overtakes(&self, restored: &Restored) -> Result<BooleanArray, EngineError> {

@@ -128,6 +128,7 @@ pub(crate) fn land<'a>(
 }
 
 async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepResult, EngineError> {
+    millstream_usage::counts_bytes();
     reprocess::finish_interrupted(context, &source.table()).await?;
     let mut lost = LostPositions::default();
     loop {

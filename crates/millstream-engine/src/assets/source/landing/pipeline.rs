@@ -17,7 +17,7 @@ use millstream_project::{LandingMode, SourceSpec};
 use millstream_quality::{
     Contract, ContractColumn, ContractOptions, Evaluated, Relations, RowKey, Sources, Tally,
 };
-use millstream_state::{Proof, Receipt};
+use millstream_state::Receipt;
 use millstream_types::{ColumnType, TimestampMicros};
 use millstream_usage::charged;
 
@@ -33,6 +33,7 @@ use crate::{
     EngineError,
     event::{Figures, StepMeter},
     judge::Judge,
+    receipt::{of_each_row, rows_of},
     stored::relations,
     stored_keys::StoredKeys,
     writers::Writers,
@@ -180,7 +181,7 @@ impl<'a> Pipeline<'a> {
                 parts: Vec::new(),
                 rest: Vec::new(),
                 merged: None,
-                receipt: EMPTY,
+                receipt: of_each_row(Some(0)),
                 now,
             },
             rows_read: 0,
@@ -363,13 +364,15 @@ impl<'a> Pipeline<'a> {
         if let Some(merge) = self.merge {
             let (world, schema) = (self.attempt.world(), bronze_schema(&self.staged.evolved.columns));
             let files = std::mem::take(&mut self.staged.files);
-            let (merged, files) = merge.finish(world, &schema, files).await?;
-            self.staged.accepted = files.iter().map(StagedFile::rows).sum();
-            self.staged.files = files;
+            let (merged, rows) = merge.finish(world, &schema, files).await?;
+            self.staged.accepted = rows_of(&rows.files);
+            self.staged.files = rows.files;
             let rejected = std::mem::take(&mut self.staged.rejected_files);
-            self.staged.rejected_files = merged.without_overtaken(world, rejected).await?;
+            let rejected = merged.without_overtaken(world, rejected).await?;
+            self.staged.rejected_files = rejected.files;
             self.staged.merged = Some(merged);
-            receipt = overtaken(receipt, &self.staged);
+            receipt =
+                merged_receipt(receipt, &self.staged, rows.overtaken.saturating_add(rejected.overtaken));
         }
         self.staged.receipt = receipt;
         Ok(self.staged)
@@ -384,39 +387,24 @@ impl<'a> Pipeline<'a> {
     }
 }
 
-/// A receipt of no rows.
-const EMPTY: Receipt = Receipt {
-    proof: Proof::EachRow,
-    rows_in: Some(0),
-    rows_made: 0,
-    rows_out: 0,
-    rows_rejected: 0,
-    rows_filtered: Some(0),
-};
-
 /// The receipt of the rows as they were written, before newer ones take the place of others.
 fn written(staged: &Staged, rows_read: u64, rows_removing: u64) -> Receipt {
     Receipt {
-        rows_in: Some(rows_read),
-        rows_made: rows_read,
         rows_out: rows_of(&staged.files),
         rows_rejected: rows_of(&staged.rejected_files),
         rows_filtered: Some(rows_removing),
-        ..EMPTY
+        ..of_each_row(Some(rows_read))
     }
 }
 
-fn rows_of(files: &[StagedFile]) -> u64 {
-    files.iter().map(StagedFile::rows).sum()
-}
-
-/// The receipt after rows were taken out whose place newer rows of the same landing have taken.
-fn overtaken(before: Receipt, staged: &Staged) -> Receipt {
-    let (rows_out, rows_rejected) = (rows_of(&staged.files), rows_of(&staged.rejected_files));
-    let kept = rows_out.saturating_add(rows_rejected);
-    let gone = before.rows_out.saturating_add(before.rows_rejected).checked_sub(kept);
-    let rows_filtered = before.rows_filtered.zip(gone).map(|(filtered, gone)| filtered.saturating_add(gone));
-    Receipt { rows_out, rows_rejected, rows_filtered, ..before }
+/// The receipt after those rows were taken out whose place newer operations of the same landing have taken.
+fn merged_receipt(before: Receipt, staged: &Staged, overtaken: u64) -> Receipt {
+    Receipt {
+        rows_out: rows_of(&staged.files),
+        rows_rejected: rows_of(&staged.rejected_files),
+        rows_filtered: before.rows_filtered.map(|filtered| filtered.saturating_add(overtaken)),
+        ..before
+    }
 }
 
 /// The keys of a source whose rows are merged; the project's check sees to it that there are some.

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use millstream_plan::{PartitionSet, PartitionStates, PartitionStatus, PlannedStep, Reason, RunPlan};
 use millstream_project::{PartitionSpec, TableSpec};
 use millstream_schedule::PartitionGrain;
-use millstream_state::{BackfillRecord, BackfillStatus};
+use millstream_state::{BackfillRecord, BackfillStatus, Cost};
 use millstream_types::{AssetId, TableName, TimestampMicros};
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +21,7 @@ use super::{
 use crate::{
     Engine, EngineError, Publisher, RunRequest, StepExecutor, StepOutcome, StepReport,
     assets::{StepRunner, table_of},
+    cost::estimate,
     event::RunReport,
     reconcile::{Scope, reconcile},
     run::StepResult,
@@ -75,6 +76,9 @@ pub struct BackfillPreview {
     pub rows: Option<u64>,
     /// About how long it takes, by how long built partitions took; `None` before any was built.
     pub takes: Option<Duration>,
+    /// About what it costs, by what the last steps used for each row and by the prices of the project; `None` where the project
+    /// names no prices, or where no step was measured yet.
+    pub cost: Option<Cost>,
     /// The first few partitions by name, the last ones first, as they are built.
     pub named: Vec<String>,
 }
@@ -86,12 +90,18 @@ pub struct BackfillReport {
     pub run: RunReport,
 }
 
+/// By how many of a table's last steps the cost is estimated.
+const STEPS_MEASURED: usize = 20;
+
 /// How many partitions a preview names.
 const NAMED_MAX: usize = 10;
 
 /// A backfill whose partitions are known.
 struct Planned {
     asset: AssetId,
+    /// The partitions that are meant, built or not.
+    meant: PartitionSet,
+    /// Those of them that are to be built.
     wanted: PartitionSet,
     skipped: u64,
     chunks: Vec<PartitionSet>,
@@ -118,7 +128,16 @@ impl Engine {
             let built = states.map_or(0, |states| states.which(|one| is_built(&one.status)).len());
             let rows = snapshot.and_then(|snapshot| snapshot.rows()).filter(|_| built > 0);
             let count = planned.wanted.len();
+            let rows = rows.map(|rows| rows.saturating_mul(count) / built);
             let took = states.filter(|states| states.built > 0).map(|states| states.micros / states.built);
+            let side_by_side = planned.parallel.get().min(planned.chunks.len()).max(1) as u64;
+            let cost = match (rows, &world.project.spec.prices) {
+                (Some(rows), Some(prices)) => {
+                    let steps = world.state.built_steps(&planned.asset, STEPS_MEASURED).await?;
+                    estimate(&steps, rows, prices)
+                }
+                _ => None,
+            };
             let label = |number: i64| planned.grid.label(number);
             Ok(BackfillPreview {
                 bounds: planned.wanted.bounds().map(|(first, last)| (label(first), label(last))),
@@ -126,8 +145,9 @@ impl Engine {
                 skipped: planned.skipped,
                 chunks: planned.chunks.len() as u64,
                 parallel: planned.parallel.get(),
-                rows: rows.map(|rows| rows.saturating_mul(count) / built),
-                takes: took.map(|took| Duration::from_micros(took.saturating_mul(count))),
+                rows,
+                takes: took.map(|took| Duration::from_micros(took.saturating_mul(count) / side_by_side)),
+                cost,
                 named: planned.wanted.last(NAMED_MAX as u64).iter().map(label).collect(),
                 asset: planned.asset,
             })
@@ -165,10 +185,14 @@ impl Engine {
                 && !request.force
                 && let Some(same) = self.same_open(&record).await?
             {
-                return self.go_on(same, false, request, wait, events, cancel).await;
+                let BackfillRecord { chunk, parallel, .. } = record;
+                let same = BackfillRecord { chunk, parallel, ..same };
+                return self
+                    .go_on(same, Meant::OpenAmong(planned.meant), request, wait, events, cancel)
+                    .await;
             }
-            self.world().state.begin_backfill(&record).await?;
-            self.go_on(record, finds, request, wait, events, cancel).await
+            let meant = if finds { Meant::Open } else { Meant::OpenAmong(planned.meant) };
+            self.go_on(record, meant, request, wait, events, cancel).await
         })
     }
 
@@ -186,7 +210,8 @@ impl Engine {
             let record = self.backfill_record(id).await?;
             let request = BackfillRequest { command: command.to_owned(), ..BackfillRequest::default() };
             let finds = record.wanted.is_empty() && record.status == BackfillStatus::Open;
-            self.go_on(record, finds, &request, wait, events, cancel).await
+            let meant = if finds { Meant::Open } else { Meant::Recorded };
+            self.go_on(record, meant, &request, wait, events, cancel).await
         })
     }
 
@@ -227,14 +252,14 @@ impl Engine {
     async fn go_on(
         &self,
         record: BackfillRecord,
-        finds: bool,
+        meant: Meant,
         request: &BackfillRequest,
         wait: Duration,
         events: Publisher,
         cancel: CancellationToken,
     ) -> Result<BackfillReport, EngineError> {
         let (_, partition) = self.partitioned(&table_of(&record.asset)?)?;
-        let by = PartitionGrain::ALL.into_iter().find(|by| by.as_str() == record.chunk);
+        let by = PartitionGrain::named(&record.chunk);
         let step = PlannedStep {
             asset: record.asset.clone(),
             reason: Reason::Forced,
@@ -242,7 +267,10 @@ impl Engine {
             checks_after: Vec::new(),
             needs: Default::default(),
         };
+        let begun = record.clone();
         let plan = async {
+            // A backfill that is refused because others work on the table leaves no record.
+            self.world().state.begin_backfill(&begun).await?;
             reconcile(self.world(), Scope::All).await?;
             Ok(RunPlan { steps: vec![step], ..RunPlan::default() })
         };
@@ -253,7 +281,7 @@ impl Engine {
         };
         let (id, assets) = (record.id.clone(), [record.asset.clone()]);
         let filler = |runner| {
-            Arc::new(Filler { runner, record, finds, by, partition: partition.clone() })
+            Arc::new(Filler { runner, record, meant, by, partition: partition.clone() })
                 as Arc<dyn StepExecutor>
         };
         let run = self.run_with(&run, &assets, wait, events, cancel, plan, filler).await?;
@@ -271,7 +299,7 @@ impl Engine {
     }
 
     fn partitioned(&self, table: &TableName) -> Result<(&TableSpec, &PartitionSpec), EngineError> {
-        let spec = self.project().table(table).ok_or_else(|| self.project().unknown_table(table))?;
+        let spec = self.project().table(table).ok_or_else(|| self.not_built(table))?;
         let partition = spec.partition.as_ref().ok_or_else(|| EngineError::Partitions {
             table: table.clone(),
             message: "has no partitions".to_owned(),
@@ -281,6 +309,18 @@ impl Engine {
             ),
         })?;
         Ok((spec, partition))
+    }
+
+    /// The error for a table that no SQL of the project builds.
+    fn not_built(&self, table: &TableName) -> EngineError {
+        if self.project().graph.get(&table.asset_id()).is_none() {
+            return self.project().unknown_table(table);
+        }
+        EngineError::Partitions {
+            table: table.clone(),
+            message: "is landed from a source, which has no partitions".to_owned(),
+            hint: format!("`millstream run {table} --full-refresh` lands it anew"),
+        }
     }
 
     async fn planned(&self, request: &BackfillRequest) -> Result<Planned, EngineError> {
@@ -296,9 +336,12 @@ impl Engine {
         let grid = Grid::new(spec, partition, &analysed.stored_schema, values)?;
         let states = world.state.partitions(&asset).await?;
         let parameters = parameters(spec, &request.set)?;
-        let meant = meant(&grid, &table, request, states.as_ref(), self.now())?;
+        // What was built by another definition is to be built by this one.
+        let fingerprint = world.project.graph.get(&asset).map(|facts| facts.fingerprint);
+        let current = states.as_ref().filter(|states| Some(states.fingerprint) == fingerprint);
+        let meant = meant(&grid, &table, request, current, self.now())?;
         let meant = grid.possible(&meant);
-        let is_done = |number: &PartitionSet| match &states {
+        let is_done = |number: &PartitionSet| match current {
             Some(states) if !request.force => {
                 let done = states.which(|standing| {
                     standing.status == PartitionStatus::Built && standing.parameters == parameters
@@ -323,7 +366,7 @@ impl Engine {
         let parallel = request.parallel.unwrap_or(NonZeroUsize::MIN);
         let parallel = NonZeroUsize::new(parallel.get().min(PARALLEL_MAX)).unwrap_or(NonZeroUsize::MIN);
         let chunks = chunks(&grid, &table, &wanted, request.by)?;
-        Ok(Planned { asset, skipped: done.len(), wanted, chunks, parameters, parallel, states, grid })
+        Ok(Planned { asset, skipped: done.len(), meant, wanted, chunks, parameters, parallel, states, grid })
     }
 
     fn new_backfill(&self, asset: &AssetId, at: TimestampMicros) -> String {
@@ -436,12 +479,22 @@ fn parameters(spec: &TableSpec, set: &BTreeMap<String, String>) -> Result<String
         .map_err(|source| EngineError::Definition { name: spec.name.to_string(), source })
 }
 
+/// Which partitions a backfill fills beside those that its record names.
+#[derive(Clone, Debug)]
+enum Meant {
+    /// None.
+    Recorded,
+    /// Those of these of which it is found that something has come for them.
+    OpenAmong(PartitionSet),
+    /// All that are found to be open.
+    Open,
+}
+
 /// Runs the one step of a backfill.
 struct Filler {
     runner: StepRunner,
     record: BackfillRecord,
-    /// Whether the partitions that are open are the ones that are meant, and are still to be found.
-    finds: bool,
+    meant: Meant,
     by: Option<PartitionGrain>,
     partition: PartitionSpec,
 }
@@ -466,17 +519,26 @@ impl StepExecutor for Filler {
                 });
             }
             table.survey(false, false).await?;
+            table.settle().await?;
             // Another attempt, or another process, may have come further than the record that this one began with.
             let record = context.world.state.backfill(&self.record.id).await?;
             let mut record = record.unwrap_or_else(|| self.record.clone());
-            if self.finds && record.wanted.is_empty() {
-                record.wanted = table.states.open().last(PARTITIONS_MAX);
+            let open = table.states.open();
+            let found = match &self.meant {
+                Meant::Open if record.wanted.is_empty() => open.last(PARTITIONS_MAX),
+                Meant::OpenAmong(meant) => open.intersection(meant).difference(&record.done),
+                Meant::Open | Meant::Recorded => PartitionSet::new(),
+            };
+            let room = PARTITIONS_MAX.saturating_sub(record.wanted.len());
+            let found = found.difference(&record.wanted).last(room);
+            if !found.is_empty() {
+                record.wanted = record.wanted.union(&found);
                 context.world.state.want_in_backfill(&record.id, &record.wanted).await?;
             }
             if let Some(filled) = table.filled.get(&record.id) {
                 record.done = record.done.union(filled);
                 let progress = (record.id.as_str(), &record.done, &record.failed);
-                table.record(&PartitionSet::new(), &[], Some(progress)).await?;
+                table.record(None, &PartitionSet::new(), &[], Some(progress)).await?;
             }
             let left = record.wanted.difference(&record.done);
             let chunks = chunks(&table.grid, &name, &left, self.by)?;
@@ -486,7 +548,7 @@ impl StepExecutor for Filler {
                 done: record.done,
                 failed: record.failed,
             };
-            let parallel = usize::try_from(record.parallel).ok().and_then(NonZeroUsize::new);
+            let parallel = usize::try_from(self.record.parallel).ok().and_then(NonZeroUsize::new);
             table
                 .fill(Fill {
                     survey: Survey::Some,

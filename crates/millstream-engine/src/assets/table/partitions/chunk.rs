@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use datafusion::{execution::SendableRecordBatchStream, prelude::Expr};
 use futures::TryStreamExt;
 use millstream_connector::Positions;
-use millstream_lake::{At, DataFile, LakeTable, StagedFile};
+use millstream_lake::{At, DataFile, LakeTable, Snapshot, StagedFile};
 use millstream_plan::{PartitionSet, PartitionStatus};
 use millstream_project::{CheckKind, CheckSpec};
 use millstream_quality::{Sources, Tally, Verdict, VersionBefore};
@@ -42,6 +42,8 @@ pub(super) struct Chunk {
 /// What became of a chunk.
 pub(super) struct ChunkEnd {
     pub built: PartitionSet,
+    /// Those of them that the query has no rows for.
+    pub emptied: PartitionSet,
     pub halted: Vec<Halted>,
     pub broken: Vec<BrokenCheck>,
     pub checks: Vec<CheckReport>,
@@ -100,14 +102,31 @@ pub(super) struct StagedPartition {
     pub number: i64,
     pub files: Vec<StagedFile>,
     pub tally: Tally,
-    /// The number of rows that are accepted.
-    pub rows: u64,
+}
+
+impl StagedPartition {
+    /// The rows in the files, which are those that were accepted.
+    pub(super) fn rows(&self) -> u64 {
+        self.files.iter().map(StagedFile::rows).sum()
+    }
 }
 
 /// All that was staged of a chunk.
 pub(super) struct Staged {
     pub partitions: Vec<StagedPartition>,
     pub rejected: Vec<StagedFile>,
+    /// The rejected rows in the files of the partitions that are fit to be published.
+    pub rows_rejected: u64,
+}
+
+/// A chunk whose partitions were judged: those in `staged` are fit to be published, the others are in `end`.
+pub(super) struct JudgedChunk<'c> {
+    pub chunk: &'c Chunk,
+    pub staged: Staged,
+    /// The partitions that are fit, those without rows too.
+    pub built: PartitionSet,
+    pub end: ChunkEnd,
+    pub backfill: Option<String>,
 }
 
 /// What a judgement of one partition found.
@@ -124,14 +143,15 @@ struct Piece {
 
 impl PartitionedTable<'_> {
     /// Judges the rows of a chunk and publishes the partitions that pass. Those that do not are left out, and the others judged
-    /// once more without them: what keys there are depends on which rows stay.
+    /// once more without them: what keys there are depends on which rows stay. `None` stands for more partitions than are built
+    /// together.
     pub(super) async fn publish_chunk(
         &mut self,
         attempt: &BuildAttempt<'_>,
         chunk: &Chunk,
         rows: ChunkRows,
         backfill: Option<String>,
-    ) -> Result<ChunkEnd, EngineError> {
+    ) -> Result<Option<ChunkEnd>, EngineError> {
         let world = self.context.world.clone();
         let base = world.lake.snapshot(&self.spec.name, At::Latest).await?;
         let rejected = world.lake.snapshot(&self.spec.name.rejected(), At::Latest).await?;
@@ -140,6 +160,7 @@ impl PartitionedTable<'_> {
         let mut left_out = PartitionSet::new();
         let mut end = ChunkEnd {
             built: PartitionSet::new(),
+            emptied: PartitionSet::new(),
             halted: Vec::new(),
             broken: Vec::new(),
             checks: Vec::new(),
@@ -149,9 +170,11 @@ impl PartitionedTable<'_> {
             version: None,
         };
         let known = self.states.known();
+        let is_parted = self.is_parted(base.as_deref());
         loop {
-            let mut staged =
-                self.stage(&attempt, chunk, &rows, &|number| !left_out.contains(number), &left_out).await?;
+            let is_meant = |number| !left_out.contains(number);
+            let staged = self.stage(&attempt, chunk, &rows, &is_meant, &left_out).await?;
+            let Some(mut staged) = staged else { return Ok(None) };
             staged.partitions.extend(self.emptied(chunk, &staged, &left_out));
             let found: PartitionSet = staged.partitions.iter().map(|one| one.number).collect();
             let wanted = chunk.partitions.clone().unwrap_or_else(|| found.union(&known));
@@ -171,14 +194,25 @@ impl PartitionedTable<'_> {
                     let all = PartitionSet::new();
                     let halted =
                         self.stage(&attempt, chunk, &rows, &|number| left_out.contains(number), &all).await?;
+                    let Some(halted) = halted else { return Ok(None) };
                     for one in halted.partitions {
                         world.lake.discard(one.files).await;
                     }
                     staged.rejected.extend(halted.rejected);
                 }
                 self.keep_values().await?;
-                let wanted = wanted.difference(&left_out);
-                return self.commit(&attempt, chunk, staged, wanted, checks, end, backfill).await;
+                for (partition, reports) in checks {
+                    end.checks.extend(self.named(partition, Some(reports)));
+                }
+                let built = wanted.difference(&left_out);
+                let judged = JudgedChunk { chunk, staged, built, end, backfill };
+                return self.commit(&attempt, judged).await.map(Some);
+            }
+            if let (false, Some(first)) = (is_parted, stopped.first().map(|halted| halted.reason.clone())) {
+                // The stored rows do not say which partitions they lie in, so that none can stay alone.
+                let stays: PartitionSet = stopped.iter().map(|halted| halted.partition).collect();
+                let others = found.difference(&stays);
+                stopped.extend(others.iter().map(|partition| Halted { partition, reason: first.clone() }));
             }
             for one in staged.partitions {
                 world.lake.discard(one.files).await;
@@ -200,12 +234,14 @@ impl PartitionedTable<'_> {
         rows: &ChunkRows,
         is_meant: &(dyn Fn(i64) -> bool + Sync),
         left_out: &PartitionSet,
-    ) -> Result<Staged, EngineError> {
+    ) -> Result<Option<Staged>, EngineError> {
         let (world, table) = (&self.context.world, &self.spec.name);
-        let stored = self.other_keys(attempt, chunk, left_out);
+        let stored = self.other_keys(attempt, chunk, left_out)?;
+        // Where nothing can be replaced by partitions, all of them are built in one go.
+        let most = if self.is_parted(attempt.base) { PARTITIONS_MAX } else { u64::MAX };
         let mut judge = Judge::new(self.context, table, &attempt.contract, stored, attempt.build, self.now);
         let mut partitions: Vec<StagedPartition> = Vec::new();
-        let mut open: Option<(i64, Writers, u64)> = None;
+        let mut open: Option<(i64, Writers)> = None;
         let (name, mut seen) = (table.to_string(), 0_u64);
         let meter = StepMeter::new(&self.context.asset, &self.context.events);
         let mut stream = rows.stream(attempt).await?;
@@ -217,48 +253,62 @@ impl PartitionedTable<'_> {
                 if !is_meant(piece.number) {
                     continue;
                 }
-                if open.as_ref().is_some_and(|(number, ..)| *number != piece.number) {
+                if open.as_ref().is_some_and(|(number, _)| *number != piece.number) {
                     partitions.extend(closed(open.take(), &mut judge).await?);
-                    if partitions.len() as u64 >= PARTITIONS_MAX {
-                        return Err(self.too_many(PARTITIONS_MAX));
+                    if partitions.len() as u64 >= most {
+                        for one in partitions {
+                            world.lake.discard(one.files).await;
+                        }
+                        world.lake.discard(judge.finish().await?.0).await;
+                        return Ok(None);
                     }
                 }
-                let (_, writers, written) = open.get_or_insert_with(|| {
-                    (piece.number, Writers::new(&world.lake, table, attempt.schema.clone(), 1), 0)
+                let (_, writers) = open.get_or_insert_with(|| {
+                    (piece.number, Writers::new(&world.lake, table, attempt.schema.clone(), 1))
                 });
                 seen += piece.rows.num_rows() as u64;
                 let positions = Positions::From(i64::try_from(seen).unwrap_or(i64::MAX));
                 let sources = Sources::One(&name);
                 let accepted = judge.judge(&attempt.contract, &piece.rows, &positions, &sources).await?.rows;
-                *written += accepted.num_rows() as u64;
                 writers.write(accepted).await?;
                 meter.show(Figures { rows: seen, ..Figures::default() });
             }
         }
         partitions.extend(closed(open.take(), &mut judge).await?);
         let (rejected, _) = judge.finish().await?;
-        Ok(Staged { partitions, rejected })
+        let rows_rejected = rejected.iter().map(StagedFile::rows).sum();
+        Ok(Some(Staged { partitions, rejected, rows_rejected }))
+    }
+
+    /// Whether the rows of a version of the table say which partitions they lie in.
+    pub(super) fn is_parted(&self, base: Option<&Snapshot>) -> bool {
+        base.is_none_or(|base| self.grid.field_of(&base.schema()).is_ok())
     }
 
     /// The keys of the rows that stay beside those of the chunk.
-    fn other_keys(&self, attempt: &BuildAttempt<'_>, chunk: &Chunk, left_out: &PartitionSet) -> StoredKeys {
+    fn other_keys(
+        &self,
+        attempt: &BuildAttempt<'_>,
+        chunk: &Chunk,
+        left_out: &PartitionSet,
+    ) -> Result<StoredKeys, EngineError> {
         let whole = chunk.partitions.is_none() && left_out.is_empty();
-        match attempt.base.filter(|_| !whole) {
+        Ok(match attempt.base.filter(|_| !whole) {
             Some(base) => {
                 // A key may come from a partition that is built after this one.
-                let pending = self.grid.condition(&self.pending.difference(left_out));
-                let stays = self.gone(chunk, left_out).or(pending).is_not_true();
+                let pending = self.grid.condition(&self.pending.difference(left_out))?;
+                let stays = self.gone(chunk, left_out)?.or(pending).is_not_true();
                 StoredKeys::of_files(base, base.files().to_vec()).only(stays)
             }
             None => staying(attempt, &[], &[], true),
-        }
+        })
     }
 
     /// The condition of the rows that a chunk replaces.
-    pub(super) fn gone(&self, chunk: &Chunk, left_out: &PartitionSet) -> Expr {
+    pub(super) fn gone(&self, chunk: &Chunk, left_out: &PartitionSet) -> Result<Expr, EngineError> {
         match &chunk.partitions {
             Some(partitions) => self.grid.condition(&partitions.difference(left_out)),
-            None => self.grid.condition(left_out).is_not_true(),
+            None => Ok(self.grid.condition(left_out)?.is_not_true()),
         }
     }
 
@@ -274,7 +324,7 @@ impl PartitionedTable<'_> {
         let had_rows = self.states.which(|standing| standing.status != PartitionStatus::Missing);
         let found: PartitionSet = staged.partitions.iter().map(|one| one.number).collect();
         let emptied = partitions.intersection(&had_rows).difference(&found).difference(left_out);
-        let empty = |number| StagedPartition { number, files: Vec::new(), tally: Tally::default(), rows: 0 };
+        let empty = |number| StagedPartition { number, files: Vec::new(), tally: Tally::default() };
         emptied.iter().map(empty).collect()
     }
 
@@ -335,12 +385,12 @@ fn broken(partition: i64, checks: &[CheckReport]) -> Vec<BrokenCheck> {
 
 /// Ends the files of a partition.
 async fn closed(
-    open: Option<(i64, Writers, u64)>,
+    open: Option<(i64, Writers)>,
     judge: &mut Judge,
 ) -> Result<Option<StagedPartition>, EngineError> {
-    let Some((number, writers, rows)) = open else { return Ok(None) };
+    let Some((number, writers)) = open else { return Ok(None) };
     let files = writers.finish().await?;
-    Ok(Some(StagedPartition { number, files, tally: std::mem::take(&mut judge.tally), rows }))
+    Ok(Some(StagedPartition { number, files, tally: std::mem::take(&mut judge.tally) }))
 }
 
 /// The rows of a sorted batch, apart for each partition.

@@ -89,20 +89,56 @@ impl PartitionedTable<'_> {
     /// Builds what is to be built, and ends the step.
     pub(super) fn fill(&mut self, mut fill: Fill) -> BoxFuture<'_, Result<StepResult, EngineError>> {
         Box::pin(async move {
-            let mut sum = Sum::default();
-            let groups = self.chunks(&fill);
-            let meant =
-                groups.iter().flat_map(|(_, chunks)| chunks).filter_map(|chunk| chunk.partitions.as_ref());
-            self.pending = PartitionSet::of_ranges(meant.flat_map(|set| set.ranges().iter().copied()));
-            for (parameters, chunks) in groups {
-                let spec = self.spec_with(&parameters)?;
-                let (base, inputs) = (self.snapshot().await?, self.inputs.clone());
-                let attempt =
-                    BuildAttempt::open(self.context, &spec, base.as_deref(), &inputs, self.now).await?;
-                self.through(&attempt, chunks, &mut fill, &mut sum).await?;
+            let (mut sum, mut is_settled) = (Sum::default(), false);
+            let is_of_run = fill.only.is_none();
+            let mut open_before = u64::MAX;
+            loop {
+                if !self.fill_groups(&mut fill, &mut sum).await? {
+                    if fill.survey == Survey::Some {
+                        return Err(self.too_many(PARTITIONS_MAX));
+                    }
+                    self.survey(true, false).await?;
+                    fill = Fill::of_run(Survey::Some);
+                    continue;
+                }
+                let halted = sum.halted.iter().map(|halted| halted.partition).collect();
+                let left = self.states.open().difference(&halted);
+                if is_of_run && !left.is_empty() && left.len() < open_before {
+                    open_before = left.len();
+                    fill = Fill { only: Some(left), ..Fill::of_run(Survey::Some) };
+                    continue;
+                }
+                if is_settled {
+                    // A row that came in took away no key: each key that goes from one partition was taken by another.
+                    self.settled().await?;
+                    break;
+                }
+                let opened = self.settle().await?;
+                if opened.is_empty() || !is_of_run {
+                    break;
+                }
+                (is_settled, open_before) = (true, u64::MAX);
+                fill = Fill { only: Some(opened), ..Fill::of_run(Survey::Some) };
             }
             self.end(sum).await
         })
+    }
+
+    /// Builds chunk after chunk; `false` where one has more partitions than are built together, of which none was built then.
+    async fn fill_groups(&mut self, fill: &mut Fill, sum: &mut Sum) -> Result<bool, EngineError> {
+        let groups = self.chunks(fill);
+        let meant =
+            groups.iter().flat_map(|(_, chunks)| chunks).filter_map(|chunk| chunk.partitions.as_ref());
+        self.pending = PartitionSet::of_ranges(meant.flat_map(|set| set.ranges().iter().copied()));
+        for (parameters, chunks) in groups {
+            let spec = self.spec_with(&parameters)?;
+            let (base, inputs) = (self.snapshot().await?, self.inputs.clone());
+            let attempt = BuildAttempt::open(self.context, &spec, base.as_deref(), &inputs, self.now).await?;
+            if !self.through(&attempt, chunks, fill, sum).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The chunks by the parameters that they are built with.
@@ -162,8 +198,11 @@ impl PartitionedTable<'_> {
         chunks: Vec<Chunk>,
         fill: &mut Fill,
         sum: &mut Sum,
-    ) -> Result<(), EngineError> {
+    ) -> Result<bool, EngineError> {
         let (context, count, grid) = (self.context, chunks.len(), Arc::new(self.grid.clone()));
+        let clock = &context.world.options.clock;
+        let side_by_side = i64::try_from(fill.parallel.get().min(count)).unwrap_or(1);
+        let mut since = clock.now();
         let computing = chunks.into_iter().map(|chunk| computed(attempt, grid.clone(), chunk, fill.parallel));
         let mut computed = stream::iter(computing.collect::<Vec<_>>()).buffered(fill.parallel.get());
         while let Some(ready) = computed.next().await {
@@ -173,9 +212,12 @@ impl PartitionedTable<'_> {
                 self.refuse_cancelled(&progress.id).await?;
             }
             let backfill = fill.backfill.as_ref().map(|progress| progress.id.clone());
-            let started = context.world.options.clock.now();
             let end = self.publish_chunk(attempt, &chunk, rows, backfill).await?;
-            let micros = context.world.options.clock.now().0.saturating_sub(started.0);
+            let Some(end) = end else { return Ok(false) };
+            // Each chunk has the time since the one before was done, as often as chunks were computed side by side.
+            let now = clock.now();
+            let micros = now.0.saturating_sub(since.0).saturating_mul(side_by_side);
+            since = now;
             if let Some(partitions) = &chunk.partitions {
                 self.pending = self.pending.difference(partitions);
             }
@@ -185,7 +227,7 @@ impl PartitionedTable<'_> {
             }
             sum.add(end);
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn record_chunk(
@@ -218,9 +260,19 @@ impl PartitionedTable<'_> {
             progress.done = progress.done.union(&end.built);
             progress.failed = progress.failed.difference(&end.built).union(&halted);
         }
+        if self.grid.calendar().is_none() {
+            // A value that no row has is no partition.
+            self.states.forget(&end.emptied);
+            self.grid.live(&self.states.known());
+        }
         let backfill = fill.backfill.as_ref();
         let backfill = backfill.map(|progress| (progress.id.as_str(), &progress.done, &progress.failed));
-        self.record(&end.built.union(&halted), &end.broken, backfill).await
+        let judged = match &chunk.partitions {
+            Some(_) => end.built.union(&halted),
+            None => PartitionSet::range(i64::MIN, i64::MAX),
+        };
+        let touched = chunk.partitions.as_ref().and_then(PartitionSet::bounds);
+        self.record(touched, &judged, &end.broken, backfill).await
     }
 
     fn tell(&self, end: &ChunkEnd, fill: &Fill, sum: &Sum) {
@@ -302,7 +354,7 @@ async fn computed(
         return Ok((chunk, ChunkRows::Query(Box::new(query), grid.all())));
     };
     let possible = grid.possible(partitions);
-    let condition = grid.condition(&possible);
+    let condition = grid.condition(&possible)?;
     let memory = Limits::default().spool_bytes / parallel.get();
     let mut task = JoinSet::new();
     task.spawn(async move {

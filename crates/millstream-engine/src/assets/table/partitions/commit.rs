@@ -1,15 +1,13 @@
 //! The one commit of a chunk, which replaces exactly the rows of its partitions.
 
-use std::collections::BTreeMap;
-
-use arrow::{array::new_null_array, datatypes::DataType};
+use arrow::array::BooleanArray;
 use millstream_lake::{DataFile, Operation, StagedFile};
 use millstream_plan::PartitionSet;
 use millstream_quality::{Restored, Tally};
 use millstream_state::{Proof, Receipt};
 
 use super::{
-    chunk::{Chunk, ChunkEnd, Halted, Staged},
+    chunk::{Chunk, ChunkEnd, Halted, JudgedChunk, Staged},
     table::PartitionedTable,
 };
 use crate::{
@@ -23,7 +21,6 @@ use crate::{
     },
     commit_info::{BUILD_TXN, BuiltPartitions, CommitInfo, Committed},
     publish::{Candidate, Rejected, hold_back, publish},
-    stored,
     superseded::{Superseded, types_of},
 };
 
@@ -44,24 +41,19 @@ struct Fit<'a> {
 }
 
 impl PartitionedTable<'_> {
-    #[allow(clippy::too_many_arguments, reason = "what one commit is made of, each thing once")]
+    /// Publishes the partitions of a chunk that are fit, and keeps what was rejected of the others.
     pub(super) async fn commit(
         &mut self,
         attempt: &BuildAttempt<'_>,
-        chunk: &Chunk,
-        staged: Staged,
-        built: PartitionSet,
-        checks: BTreeMap<i64, Vec<CheckReport>>,
-        mut end: ChunkEnd,
-        backfill: Option<String>,
+        judged: JudgedChunk<'_>,
     ) -> Result<ChunkEnd, EngineError> {
-        for (partition, reports) in checks {
-            end.checks.extend(self.named(partition, Some(reports)));
-        }
+        let JudgedChunk { chunk, staged, built, mut end, backfill } = judged;
         end.checks = worst(std::mem::take(&mut end.checks));
         let left_out: PartitionSet = end.halted.iter().map(|halted| halted.partition).collect();
         let mut tally = Tally::default();
         staged.partitions.iter().for_each(|one| tally.merge(&one.tally));
+        let have_rows = staged.partitions.iter().filter(|one| one.tally.rows > 0);
+        let emptied = built.difference(&have_rows.map(|one| one.number).collect());
         let fit = Fit { built: &built, left_out: &left_out, tally: &tally, backfill };
         if built.is_empty() {
             hold_back(self.candidate(attempt, chunk, staged, fit, Replaced::default())?).await?;
@@ -71,17 +63,22 @@ impl PartitionedTable<'_> {
         let candidate = self.candidate(attempt, chunk, staged, fit, replaced)?;
         let (rows_written, rows_deleted) = (candidate.rows_written, candidate.rows_deleted);
         let rows_rejected = candidate.rejected.rows;
-        let is_empty = candidate.add.is_empty() && candidate.remove.is_empty() && rows_rejected == 0;
+        // Parameters are kept in commits too, so that they outlive the state store.
+        let is_empty = candidate.add.is_empty()
+            && candidate.remove.is_empty()
+            && rows_rejected == 0
+            && chunk.parameters.is_empty();
         if is_empty && attempt.base.is_some() && !attempt.reshapes() && attempt.rejected.is_none() {
             // Partitions without rows were empty before.
-            (end.built, end.version) = (built, attempt.base.map(version_of));
+            (end.built, end.emptied, end.version) = (built, emptied, attempt.base.map(version_of));
             return Ok(end);
         }
         let published = publish(candidate).await?;
         match published.outcome {
             StepOutcome::Built => {
-                end.built = built;
+                (end.built, end.emptied) = (built, emptied);
                 end.version = published.version;
+                self.told_open = true;
                 (end.rows_written, end.rows_deleted) = (rows_written, rows_deleted);
                 end.rows_rejected = rows_rejected;
             }
@@ -105,7 +102,7 @@ impl PartitionedTable<'_> {
         if whole || attempt.base.is_none() {
             return Ok(Replaced { remove: present(attempt), kept: Vec::new() });
         }
-        let condition = self.gone(chunk, left_out);
+        let condition = self.gone(chunk, left_out)?;
         let remove =
             if attempt.rewrites() { present(attempt) } else { touched(attempt, Some(condition.clone()))? };
         let gone = chunk.partitions.as_ref().map(|partitions| partitions.difference(left_out));
@@ -133,13 +130,14 @@ impl PartitionedTable<'_> {
         let whole = chunk.partitions.is_none() && left_out.is_empty();
         let (mut add, mut rows_written) = (Vec::new(), 0);
         for one in staged.partitions {
-            rows_written += one.rows;
+            rows_written += one.rows();
             add.extend(one.files);
         }
         let before: u64 = remove.iter().filter_map(DataFile::rows).sum();
         let stay: u64 = kept.iter().map(StagedFile::rows).sum();
         add.extend(kept);
-        let open = self.states.open().union(left_out).difference(built);
+        let open = if self.told_open { PartitionSet::new() } else { self.states.open() };
+        let open = open.union(left_out).difference(built);
         let partitions = BuiltPartitions {
             built: built.to_string(),
             open: open.to_string(),
@@ -155,14 +153,15 @@ impl PartitionedTable<'_> {
         };
         let fingerprint = self.context.facts()?.fingerprint;
         let mut info = CommitInfo::new(self.context.run.clone(), self.now, fingerprint, what);
-        (info.rows_written, info.rows_rejected) = (rows_written, tally.rejected);
+        let rows_rejected = staged.rows_rejected;
+        (info.rows_written, info.rows_rejected) = (rows_written, rows_rejected);
         let superseded = match attempt.rejected {
             Some(_) if !whole => Some(self.superseded(attempt, built.union(left_out))?),
             _ => None,
         };
         Ok(Candidate {
             context: self.context,
-            receipt: receipt(tally, rows_written),
+            receipt: receipt(tally.rows, rows_written, rows_rejected),
             table: &self.spec.name,
             base: attempt.base,
             schema: attempt.schema.clone(),
@@ -178,7 +177,7 @@ impl PartitionedTable<'_> {
             contract: &attempt.contract,
             rejected: Rejected {
                 files: staged.rejected,
-                rows: tally.rejected,
+                rows: rows_rejected,
                 epoch_before: attempt.build - 1,
                 replaced_parts: Vec::new(),
                 replace: whole,
@@ -195,20 +194,16 @@ impl PartitionedTable<'_> {
     fn superseded(&self, attempt: &BuildAttempt<'_>, built: PartitionSet) -> Result<Superseded, EngineError> {
         let (table, grid) = (self.spec.name.clone(), self.grid.clone());
         let types = types_of(&table, &attempt.schema)?;
-        let key = grid.key();
         let named = table.clone();
         let gone = move |restored: &Restored| {
             let typed = types.evaluate(&restored.rows);
             let typed = typed.map_err(|source| EngineError::Quality { table: named.clone(), source })?.rows;
-            let values = typed.column_by_name(&key.column).cloned();
-            let values = values.unwrap_or_else(|| new_null_array(&DataType::Int64, typed.num_rows()));
-            let keys = match &key.calendar {
-                Some(_) if values.data_type() == &DataType::Int64 => values,
-                _ => key.keys(&values).map_err(|source| stored::failed(&named, source))?,
-            };
-            let numbers = grid.known(&keys)?;
             let is_gone = |number: Option<i64>| number.is_some_and(|number| built.contains(number));
-            Ok(numbers.into_iter().map(|number| Some(is_gone(number))).collect())
+            Ok(grid
+                .known_of(&typed)?
+                .into_iter()
+                .map(|number| Some(is_gone(number)))
+                .collect::<BooleanArray>())
         };
         Ok(Superseded::by(&table, Box::new(gone)))
     }
@@ -235,14 +230,8 @@ fn worst(reports: Vec<CheckReport>) -> Vec<CheckReport> {
     joined.into_iter().map(|(_, report)| report).collect()
 }
 
-/// The receipt of what is published of a chunk; rows of partitions that are held back are in none.
-fn receipt(tally: &Tally, rows_out: u64) -> Receipt {
-    Receipt {
-        proof: Proof::RowsMade,
-        rows_in: None,
-        rows_made: tally.rows,
-        rows_out,
-        rows_rejected: tally.rejected,
-        rows_filtered: None,
-    }
+/// The receipt of what is published of a chunk, by the rows that its query made and by those that are in files. Rows of partitions
+/// that are held back are in none.
+fn receipt(rows_made: u64, rows_out: u64, rows_rejected: u64) -> Receipt {
+    Receipt { proof: Proof::RowsMade, rows_in: None, rows_made, rows_out, rows_rejected, rows_filtered: None }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray},
+    array::{Array, ArrayRef, AsArray, RecordBatch},
     datatypes::{DataType, Int64Type, Schema},
     util::display::{ArrayFormatter, FormatOptions},
 };
@@ -23,10 +23,10 @@ use millstream_sql::incremental::PartitionKey;
 use millstream_state::PartitionValues;
 use millstream_types::{TableName, TimestampMicros};
 
-use crate::EngineError;
+use crate::{EngineError, stored};
 
 /// The most values by which a table is parted: each is a partition of its own, with files of its own.
-pub(crate) const VALUES_MAX: usize = 10_000;
+pub(crate) const VALUES_MAX: u64 = 10_000;
 
 /// The name of the partition of rows without a value.
 pub(crate) const NULL_LABEL: &str = "null";
@@ -44,6 +44,8 @@ pub(crate) struct Grid {
     numbers: BTreeMap<String, i64>,
     /// Values that have a number since the state store was asked.
     new: PartitionValues,
+    /// How many values are partitions of the table; others have a number that no other value gets.
+    living: u64,
 }
 
 impl Grid {
@@ -68,6 +70,7 @@ impl Grid {
             numbers: values.iter().map(|(number, value)| (value.clone(), *number)).collect(),
             values,
             new: PartitionValues::new(),
+            living: 0,
             column,
         })
     }
@@ -85,15 +88,26 @@ impl Grid {
         schema.field_with_name(&self.column).map(|_| self.data_type.clone())
     }
 
-    /// Numbers for values that other processes have named.
-    pub(crate) fn learn(&mut self, values: &PartitionValues) {
+    /// Takes over numbers of values that other processes have named; `false` where one means another value here.
+    pub(crate) fn learn(&mut self, values: &PartitionValues) -> bool {
+        let mut agrees = true;
         for (number, value) in values {
-            if !self.numbers.contains_key(value) && !self.values.contains_key(number) {
-                self.numbers.insert(value.clone(), *number);
-                self.values.insert(*number, value.clone());
-                self.new.insert(*number, value.clone());
+            match (self.numbers.get(value), self.values.get(number)) {
+                (None, None) => {
+                    self.numbers.insert(value.clone(), *number);
+                    self.values.insert(*number, value.clone());
+                    self.new.insert(*number, value.clone());
+                }
+                (Some(known), _) => agrees &= known == number,
+                (None, Some(_)) => agrees = false,
             }
         }
+        agrees
+    }
+
+    /// Says which partitions the table has, which its values are counted by.
+    pub(crate) fn live(&mut self, partitions: &PartitionSet) {
+        self.living = partitions.len();
     }
 
     /// The values that were named since they were taken last.
@@ -143,18 +157,28 @@ impl Grid {
         if let Some(number) = self.numbers.get(value) {
             return Ok(*number);
         }
-        if self.numbers.len() >= VALUES_MAX {
+        if self.living >= VALUES_MAX {
             return Err(EngineError::Partitions {
                 table: self.table.clone(),
                 message: format!("has more than {VALUES_MAX} values of `{}` to part it by", self.column),
                 hint: "part it by a column with fewer values, or by time".to_owned(),
             });
         }
+        self.living += 1;
         let number = self.values.last_key_value().map_or(0, |(last, _)| last + 1);
         self.numbers.insert(value.to_owned(), number);
         self.values.insert(number, value.to_owned());
         self.new.insert(number, value.to_owned());
         Ok(number)
+    }
+
+    /// The number of the partition of each row; none for a value that has no number.
+    pub(crate) fn known_of(&self, rows: &RecordBatch) -> Result<Vec<Option<i64>>, EngineError> {
+        let Some(values) = rows.column_by_name(&self.column) else {
+            return Ok(vec![Some(NULL_PARTITION); rows.num_rows()]);
+        };
+        let keys = self.key().keys(values).map_err(|source| stored::failed(&self.table, source))?;
+        self.known(&keys)
     }
 
     fn texts(&self, keys: &ArrayRef) -> Result<Vec<Option<String>>, EngineError> {
@@ -177,37 +201,56 @@ impl Grid {
     }
 
     /// The condition of the rows that lie in these partitions.
-    pub(crate) fn condition(&self, partitions: &PartitionSet) -> Expr {
-        let column = || ident(&self.column);
-        let null = partitions.contains(NULL_PARTITION).then(|| column().is_null());
+    ///
+    /// # Errors
+    ///
+    /// One of them is a value that nobody knows, so that its rows would be left out without a word.
+    pub(crate) fn condition(&self, partitions: &PartitionSet) -> Result<Expr, EngineError> {
+        let null = partitions.contains(NULL_PARTITION).then(|| ident(&self.column).is_null());
         let rest = partitions.difference(&PartitionSet::range(NULL_PARTITION, NULL_PARTITION));
         let found = match self.calendar {
             Some(calendar) => {
-                let within = |(first, last): &(i64, i64)| {
-                    let from = self.bound(&calendar, *first).map(|bound| column().gt_eq(lit(bound)));
-                    let next = last.checked_add(1).and_then(|next| self.bound(&calendar, next));
-                    let to = next.map(|bound| column().lt(lit(bound)));
-                    conjunction(from.into_iter().chain(to)).unwrap_or_else(|| column().is_not_null())
-                };
+                let within = |(first, last): &(i64, i64)| self.within(&calendar, *first, *last);
                 disjunction(rest.ranges().iter().map(within).chain(null))
             }
             None => {
-                let listed: Vec<Expr> = self
-                    .values_of(&rest)
-                    .into_values()
-                    .filter_map(|value| ScalarValue::try_from_string(value, &self.data_type).ok())
-                    .map(lit)
-                    .collect();
-                let listed = (!listed.is_empty()).then(|| column().in_list(listed, false));
+                let listed = rest.iter().map(|number| self.value(number).map(lit));
+                let listed = listed.collect::<Result<Vec<Expr>, EngineError>>()?;
+                let listed = (!listed.is_empty()).then(|| ident(&self.column).in_list(listed, false));
                 disjunction(listed.into_iter().chain(null))
             }
         };
-        found.unwrap_or_else(|| lit(false))
+        Ok(found.unwrap_or_else(|| lit(false)))
+    }
+
+    /// The condition of the rows that lie in partitions of time from one to another. A bound that the column's type cannot write
+    /// lies before or behind all of its values.
+    fn within(&self, calendar: &Calendar, first: i64, last: i64) -> Expr {
+        let column = || ident(&self.column);
+        let next = last.saturating_add(1);
+        let from = self.bound(calendar, first).map(|bound| column().gt_eq(lit(bound)));
+        let to = self.bound(calendar, next).map(|bound| column().lt(lit(bound)));
+        if (from.is_none() && first > 0) || (to.is_none() && next < 0) {
+            return lit(false);
+        }
+        conjunction(from.into_iter().chain(to)).unwrap_or_else(|| column().is_not_null())
+    }
+
+    /// The value that a partition is, of a table that is parted by value.
+    fn value(&self, number: i64) -> Result<ScalarValue, EngineError> {
+        let text = self.values.get(&number).cloned();
+        let value = text.and_then(|text| ScalarValue::try_from_string(text, &self.data_type).ok());
+        value.ok_or_else(|| EngineError::Partitions {
+            table: self.table.clone(),
+            message: format!("has a partition of which nobody knows the value: {}", self.label(number)),
+            hint: format!("`millstream run {} --full-refresh` finds all values once more", self.table),
+        })
     }
 
     /// The condition of the rows that are rows of the table at all; none where all are.
     pub(crate) fn all(&self) -> Option<Expr> {
-        self.from.map(|_| self.condition(&self.possible(&PartitionSet::range(NULL_PARTITION, i64::MAX))))
+        let (from, calendar) = (self.from?, self.calendar?);
+        Some(self.within(&calendar, from, i64::MAX).or(ident(&self.column).is_null()))
     }
 
     /// The least value of a partition of time, in the column's type.
@@ -246,7 +289,11 @@ impl Grid {
         match (number, self.calendar) {
             (NULL_PARTITION, _) => NULL_LABEL.to_owned(),
             (_, Some(calendar)) => calendar.label(number),
-            (_, None) => self.values.get(&number).cloned().unwrap_or_else(|| format!("#{number}")),
+            (_, None) => match self.values.get(&number) {
+                Some(value) if is_quoted(value) => format!("\"{value}\""),
+                Some(value) => value.clone(),
+                None => format!("#{number}"),
+            },
         }
     }
 
@@ -267,7 +314,9 @@ impl Grid {
         if let Some(calendar) = self.calendar {
             return calendar.parse(text).map_err(|error| refused(error.to_string(), error.hint()));
         }
-        let value = ScalarValue::try_from_string(text.to_owned(), &self.data_type).ok();
+        let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        let written = quoted.filter(|value| is_quoted(value)).unwrap_or(text);
+        let value = ScalarValue::try_from_string(written.to_owned(), &self.data_type).ok();
         let value = value.filter(|value| !value.is_null()).and_then(|value| value.to_array().ok());
         let Some(value) = value else {
             let hint = format!("write one, or `{NULL_LABEL}` for the rows without a value");
@@ -282,4 +331,9 @@ impl Grid {
             )),
         }
     }
+}
+
+/// Whether the name of a value stands in quotes, so that nobody takes it for another partition.
+fn is_quoted(value: &str) -> bool {
+    value == NULL_LABEL || value.starts_with('"')
 }

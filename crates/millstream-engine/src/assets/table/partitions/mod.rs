@@ -12,13 +12,13 @@ mod commit;
 mod grid;
 mod overview;
 mod recovery;
+mod settle;
 mod survey;
 mod table;
 
 use futures::future::BoxFuture;
 use millstream_plan::Recorded;
 use millstream_project::{PartitionSpec, TableSpec};
-use millstream_types::AssetId;
 
 use crate::{
     EngineError,
@@ -32,7 +32,7 @@ pub use overview::{BrokenPartition, PartitionOverview, PartitionRange};
 use chunks::Fill;
 use table::PartitionedTable;
 
-/// The most partitions that one build or one backfill builds.
+/// The most partitions that are built in one go, and that one backfill builds.
 pub(crate) const PARTITIONS_MAX: u64 = 20_000;
 
 /// Brings a table with partitions up to date.
@@ -48,12 +48,30 @@ pub(crate) fn build<'a>(
     })
 }
 
-/// How many partitions of an asset are to be built; `None` for none. An asset that was built and of whose partitions nothing is
-/// on record has to be looked at.
-pub(crate) async fn open_of(world: &World, asset: &AssetId) -> Result<Option<u64>, EngineError> {
-    let open = match world.state.partitions(asset).await? {
-        Some(states) => states.open().len(),
-        None => u64::from(world.state.recorded_of(asset).await?.as_ref().is_some_and(Recorded::was_built)),
-    };
-    Ok((open > 0).then_some(open))
+/// What of a table is to be done, whether or not its inputs have changed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OpenPartitions {
+    /// How many partitions are to be built. A table that was built and of whose partitions nothing is on record has to be looked
+    /// at, and so has one with rejected rows of which nobody knows whether they are still rightly kept out.
+    pub count: u64,
+    /// Whether rows are kept out because of what other tables hold.
+    pub has_kept_out: bool,
+}
+
+pub(crate) async fn open_of(world: &World, spec: &TableSpec) -> Result<OpenPartitions, EngineError> {
+    let asset = &spec.name.asset_id();
+    Ok(match world.state.partitions(asset).await? {
+        Some(states) => OpenPartitions {
+            count: match states.open().len() {
+                0 => u64::from(!settle::is_settled(world, spec, &states).await?),
+                open => open,
+            },
+            has_kept_out: states.settled.keys().any(|known| known != asset),
+        },
+        None => {
+            let recorded = world.state.recorded_of(asset).await?;
+            let count = u64::from(recorded.as_ref().is_some_and(Recorded::was_built));
+            OpenPartitions { count, has_kept_out: false }
+        }
+    })
 }

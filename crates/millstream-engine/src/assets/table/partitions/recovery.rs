@@ -51,7 +51,7 @@ pub(super) async fn caught_up(
     let since = known.map(|known| usize::try_from(version.number() - known).unwrap_or(usize::MAX));
     let commits = world.lake.history(base.table(), since).await?;
     let mut filled: BTreeMap<String, PartitionSet> = BTreeMap::new();
-    let mut last = PartitionSet::new();
+    let (mut last, mut agrees) = (PartitionSet::new(), true);
     let mut states = recorded;
     // Of the commits since the recorded version none may be missing from the log.
     let mut next = known.map(|known| known + 1);
@@ -63,7 +63,7 @@ pub(super) async fn caught_up(
         let Some(info) = CommitInfo::from_json(&commit.info) else { continue };
         match &info.what {
             Committed::Build { inputs, partitions: Some(partitions), .. } => {
-                grid.learn(&partitions.values);
+                agrees &= grid.learn(&partitions.values);
                 last = partitions.built.parse().unwrap_or_default();
                 if let (Some(backfill), Ok(built)) = (&partitions.backfill, partitions.built.parse()) {
                     let known = filled.entry(backfill.clone()).or_default();
@@ -82,7 +82,8 @@ pub(super) async fn caught_up(
     }
     // The newest build has left rejected rows behind, which building its partitions once more takes away.
     let left_behind = if is_outdated(world, base).await? { last } else { PartitionSet::new() };
-    let states = states.map(|mut states| {
+    // Where a number means two values, nobody knows which of them was built.
+    let states = states.filter(|_| agrees).map(|mut states| {
         states.outdate(&left_behind);
         states.version = Some(version);
         states
@@ -99,10 +100,11 @@ fn apply(
     let (built, open) = (read(&partitions.built)?, read(&partitions.open)?);
     let mut states = match states {
         _ if partitions.whole => PartitionStates::new(info.fingerprint),
+        // Under another definition a number may be another partition; those that it made stale are the open ones.
+        Some(states) if states.fingerprint != info.fingerprint => PartitionStates::new(info.fingerprint),
         Some(states) => states,
         None => return None,
     };
-    states.fingerprint = info.fingerprint;
     let parameters = partitions.parameters.clone();
     states.set(&built, &PartitionStanding { status: PartitionStatus::Built, parameters });
     states.outdate(&open);

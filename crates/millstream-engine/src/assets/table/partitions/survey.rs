@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use arrow::compute::cast;
+use arrow::{compute::cast, datatypes::SchemaRef};
 use futures::TryStreamExt;
-use millstream_lake::Snapshot;
-use millstream_plan::{PartitionSet, PartitionStanding, PartitionStatus};
+use millstream_lake::{At, Snapshot};
+use millstream_plan::{PartitionSet, PartitionStanding, PartitionStates, PartitionStatus};
+use millstream_quality::restore_apart;
 use millstream_sql::incremental::{Inputs, Limits, Reached};
 
-use super::{PARTITIONS_MAX, grid::Grid, table::PartitionedTable};
-use crate::{EngineError, assets::table::build::BuildAttempt, resolver::provider, stored};
+use super::{grid::Grid, table::PartitionedTable};
+use crate::{
+    EngineError, assets::table::build::BuildAttempt, resolver::provider, stored, superseded::types_of,
+};
 
 /// The most partitions that a table is searched for.
 const FOUND_MAX: usize = 1_000_000;
@@ -29,54 +32,57 @@ impl PartitionedTable<'_> {
     pub(super) async fn survey(&mut self, anew: bool, may_be_whole: bool) -> Result<Survey, EngineError> {
         let fingerprint = self.context.facts()?.fingerprint;
         let (base, spec) = (self.snapshot().await?, self.spec.clone());
+        let redefined = self.states.fingerprint != fingerprint;
+        self.told_open = false;
+        if redefined {
+            // Under another definition a number may be another partition, so that nothing of what is known holds.
+            let mut states = PartitionStates::new(fingerprint);
+            states.version = self.states.version;
+            (states.built, states.micros) = (self.states.built, self.states.micros);
+            self.states = states;
+            self.grid.live(&PartitionSet::new());
+        }
         let mut grid = self.grid.clone();
         let (found, everything) = {
             let attempt = self.attempt(&spec, base.as_deref()).await?;
-            let reshaped = attempt.reshapes();
-            let everything = anew
-                || self.is_unknown
-                || reshaped
-                || attempt.has_lost()
-                || self.states.fingerprint != fingerprint;
+            let everything = anew || self.is_unknown || redefined || attempt.reshapes() || attempt.has_lost();
             let found = match everything {
                 true => None,
                 false => self.reached(&attempt, &mut grid).await?,
             };
             let found = match found {
-                None if !self.is_whole(may_be_whole, self.states.fingerprint != fingerprint) => {
-                    Some(self.search(&attempt, &mut grid).await?)
-                }
+                None if !self.is_whole(may_be_whole) => Some(self.search(&attempt, &mut grid).await?),
                 found => found,
             };
             (found, everything)
         };
         self.grid = grid;
-        if everything && self.states.fingerprint != fingerprint {
-            self.states.outdate_all();
-            self.states.fingerprint = fingerprint;
-        } else if everything {
+        if everything {
             self.states.outdate(&self.states.known());
         }
         let Some(found) = found else { return Ok(Survey::Whole) };
         let mut found = self.grid.possible(&found);
         if let Some(base) = base.as_deref().filter(|_| everything) {
             // Rows that the query no longer gives have to leave, also those that could not come any more.
-            found = found.union(&self.stored(base).await?);
+            let stored = self.stored(base).await?.union(&self.rejected(&base.schema()).await?);
+            let unknown = stored.difference(&self.states.known());
+            self.states.set(&unknown, &PartitionStanding::of(PartitionStatus::Stale));
+            found = found.union(&stored);
         }
         self.states.outdate(&found);
         self.states.seen = self.inputs.versions();
         self.states.version = base.as_deref().map(crate::assets::version_of).or(self.states.version);
         self.is_unknown = false;
         self.keep_values().await?;
-        self.record(&PartitionSet::new(), &[], None).await?;
+        // What checks found in partitions of another definition says nothing of these.
+        let forgotten = if redefined { PartitionSet::range(i64::MIN, i64::MAX) } else { PartitionSet::new() };
+        self.record(None, &forgotten, &[], None).await?;
         Ok(Survey::Some)
     }
 
-    /// Whether all rows may be computed at once: partitions that were built with other parameters have to be computed apart, as
-    /// long as the definition is the one that they belong to.
-    fn is_whole(&self, may_be_whole: bool, forgets_parameters: bool) -> bool {
-        let has_parameters = self.states.spans().iter().any(|span| !span.standing.parameters.is_empty());
-        may_be_whole && (forgets_parameters || !has_parameters)
+    /// Whether all rows may be computed at once: partitions that were built with other parameters have to be computed apart.
+    fn is_whole(&self, may_be_whole: bool) -> bool {
+        may_be_whole && self.states.spans().iter().all(|span| span.standing.parameters.is_empty())
     }
 
     /// The partitions that the changes of the inputs reach; `None` where no bound can be shown.
@@ -153,12 +159,32 @@ impl PartitionedTable<'_> {
         Ok(found)
     }
 
+    /// The partitions that rejected rows lie in: these too are judged again, or belong to none any more.
+    async fn rejected(&mut self, schema: &SchemaRef) -> Result<PartitionSet, EngineError> {
+        let (world, table, key) = (&self.context.world, &self.spec.name, self.grid.key());
+        let mut found = PartitionSet::new();
+        let Some(rejected) = world.lake.snapshot(&table.rejected(), At::Latest).await? else {
+            return Ok(found);
+        };
+        let types = types_of(table, schema)?;
+        let quality = |source| EngineError::Quality { table: table.clone(), source };
+        let columns: Vec<_> = rejected.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let rows = provider(&world.lake, &rejected)?;
+        let mut rows = stored::scan(world, rejected.table(), rows, &columns, None).await?;
+        while let Some(batch) = rows.try_next().await.map_err(|source| stored::failed(table, source))? {
+            self.context.check_cancelled()?;
+            for restored in restore_apart(&batch).map_err(quality)? {
+                let typed = types.evaluate(&restored.rows).map_err(quality)?.rows;
+                let Some(values) = typed.column_by_name(&key.column) else { continue };
+                let keys = key.keys(values).map_err(|source| stored::failed(table, source))?;
+                found = found.union(&self.grid.numbers(&keys)?.into_iter().collect());
+            }
+        }
+        Ok(found)
+    }
+
     /// All partitions that the query has rows for, and those that are known.
-    async fn search(
-        &self,
-        attempt: &BuildAttempt<'_>,
-        grid: &mut super::grid::Grid,
-    ) -> Result<PartitionSet, EngineError> {
+    async fn search(&self, attempt: &BuildAttempt<'_>, grid: &mut Grid) -> Result<PartitionSet, EngineError> {
         let inputs = self.inputs.whole(&self.context.world)?;
         let (condition, limits) = (grid.all(), Limits { keys: FOUND_MAX, ..Limits::default() });
         let runtime = attempt.runtime.as_ref();
@@ -176,10 +202,7 @@ impl PartitionedTable<'_> {
         EngineError::Partitions {
             table: self.spec.name.clone(),
             message: format!("has more than {most} partitions to build"),
-            hint: format!(
-                "part it by a longer time; one run or backfill builds {PARTITIONS_MAX} at most, so a backfill may also name \
-                 a shorter range"
-            ),
+            hint: "part it by a longer time, or let a backfill name a shorter range".to_owned(),
         }
     }
 }

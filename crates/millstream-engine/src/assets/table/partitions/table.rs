@@ -30,6 +30,8 @@ pub(super) struct PartitionedTable<'a> {
     pub filled: BTreeMap<String, PartitionSet>,
     /// The partitions that this step is still going to build, whose rows leave in any case.
     pub pending: PartitionSet,
+    /// Whether a commit of this step has told which partitions are open, so that the next ones need not.
+    pub told_open: bool,
     pub now: TimestampMicros,
 }
 
@@ -59,6 +61,7 @@ impl<'a> PartitionedTable<'a> {
             None => (None, BTreeMap::new()),
         };
         let fingerprint = context.facts()?.fingerprint;
+        grid.live(&states.as_ref().map(PartitionStates::known).unwrap_or_default());
         Ok(Self {
             context,
             spec,
@@ -66,6 +69,7 @@ impl<'a> PartitionedTable<'a> {
             grid,
             filled,
             pending: PartitionSet::new(),
+            told_open: false,
             is_unknown: states.is_none(),
             states: states.unwrap_or_else(|| PartitionStates::new(fingerprint)),
             now: world.options.clock.now(),
@@ -118,9 +122,10 @@ impl<'a> PartitionedTable<'a> {
         Ok(())
     }
 
-    /// Records where the partitions stand.
+    /// Records where the partitions stand. Others than those from the first to the last that were `touched` stand as on record.
     pub(super) async fn record(
         &self,
+        touched: Option<(i64, i64)>,
         judged: &PartitionSet,
         broken: &[BrokenCheck],
         backfill: Option<(&str, &PartitionSet, &PartitionSet)>,
@@ -130,6 +135,7 @@ impl<'a> PartitionedTable<'a> {
             run: &context.run,
             asset: &context.asset,
             states: &self.states,
+            touched,
             judged,
             broken,
             backfill,

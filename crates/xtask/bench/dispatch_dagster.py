@@ -1,4 +1,4 @@
-"""A chain of no-op assets on Dagster, durable: dispatch_peer.py ASSETS
+"""A chain of no-op assets on Dagster, durable: dispatch_dagster.py ASSETS
 
 Each asset waits for the one before it and does nothing. The instance keeps runs and events in SQLite, as `dagster dev` does. Importing,
 and making the instance, is not measured.

@@ -1,0 +1,315 @@
+//! Runs steps that are offered to all processes which serve the project: claims what there is room for, and writes how it ended.
+//!
+//! What a worker has claimed is its own as long as its lease lasts, under a name that is no asset. It needs no process that
+//! schedules: what runs goes on, and its end is there for whichever schedules then.
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroUsize,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use futures::FutureExt;
+use millstream_plan::scheduled;
+use millstream_schedule::{Claimant, OfferedStep, claims};
+use millstream_state::{Offer, OfferEnd, OfferId, State, StateError};
+use millstream_types::{AssetId, Fingerprint, Span, TimestampMicros};
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::{MissedTickBehavior, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    COMMAND,
+    exchange::Exchange,
+    is_scheduled,
+    start::{Became, StepEnding, StepOrder},
+};
+use crate::{Engine, EngineError, error::told, lease::Lease};
+
+/// How often a worker looks at what is offered. In the process that schedules it is told.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How long a worker waits after a fault before it begins again; after further ones it waits twice as long each time, up to the
+/// second of these.
+const AGAIN: Duration = Duration::from_secs(1);
+const AGAIN_MAX: Duration = Duration::from_secs(60);
+
+/// How soon, at first and at last, the end of a step that could not be recorded is recorded again.
+const RECORD_MIN: Duration = Duration::from_millis(100);
+const RECORD_MAX: Duration = Duration::from_secs(10);
+
+/// How long a worker that ends waits for steps that were cancelled, and then for the state store to take them back: together less
+/// than a server that stops gives it.
+const END_MAX: Duration = Duration::from_secs(7);
+const HAND_BACK_MAX: Duration = Duration::from_secs(2);
+
+/// The beginning of the name that is leased by a worker.
+const LEASED: &str = "worker ";
+
+pub(super) struct Worker {
+    pub(super) exchange: Arc<Exchange>,
+    /// The wish that the process ends: nothing more is claimed.
+    pub(super) cancel: CancellationToken,
+    /// Cancelled when steps that run are to end.
+    pub(super) cut_short: CancellationToken,
+}
+
+/// The time in which a worker has its lease.
+struct Shift {
+    exchange: Arc<Exchange>,
+    lease: Arc<Lease>,
+    engine: Engine,
+    /// The definitions of the assets of the engine's project.
+    definitions: BTreeMap<AssetId, Fingerprint>,
+    /// What it has claimed, until the end of that is recorded.
+    claimed: BTreeMap<OfferId, CancellationToken>,
+    runs: JoinSet<OfferId>,
+    /// The number of processes that run steps, as it was seen last.
+    workers: NonZeroUsize,
+}
+
+impl Worker {
+    /// Runs offered steps until the process is to end, and what was begun has ended or was given back.
+    pub(super) async fn work(self) {
+        let mut pause = AGAIN;
+        while !self.cancel.is_cancelled() {
+            let began = Instant::now();
+            let worked = AssertUnwindSafe(self.work_under_lease()).catch_unwind().await;
+            let died = |_| Err(EngineError::Worker { doing: "running offered steps" });
+            let Err(error) = worked.unwrap_or_else(died) else { continue };
+            if self.cancel.is_cancelled() {
+                return;
+            }
+            let (code, error) = (error.code(), told(&error));
+            tracing::warn!(code, error, "this process runs no steps of others for a moment");
+            pause = if began.elapsed() > AGAIN_MAX { AGAIN } else { (pause * 2).min(AGAIN_MAX) };
+            tokio::select! {
+                () = self.cancel.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn work_under_lease(&self) -> Result<(), EngineError> {
+        let mut project = self.exchange.engine();
+        let engine = tokio::select! {
+            engine = project.wait_for(|engine| is_scheduled(engine.project())) => match engine {
+                Ok(engine) => engine.clone(),
+                // The exchange lives as long as this worker.
+                Err(_) => return Ok(()),
+            },
+            () = self.cancel.cancelled() => return Ok(()),
+        };
+        let world = engine.world().clone();
+        let leased = [AssetId::from(format!("{LEASED}{}", uuid::Uuid::now_v7()))];
+        let events = engine.begin(COMMAND);
+        let lease = world.lease(COMMAND, &leased, Duration::ZERO, &events, &self.cut_short).await?;
+        drop(events);
+        let places = u64::try_from(world.concurrency(None).get()).unwrap_or(u64::MAX);
+        let worked = match world.state.begin_worker(lease.token, places).await {
+            Ok(()) => Shift::new(&self.exchange, lease.clone(), engine).go_on(self).await,
+            Err(error) => Err(error.into()),
+        };
+        lease.end().await;
+        worked
+    }
+}
+
+impl Shift {
+    fn new(exchange: &Arc<Exchange>, lease: Arc<Lease>, engine: Engine) -> Self {
+        Self {
+            exchange: exchange.clone(),
+            lease,
+            definitions: definitions(&engine),
+            engine,
+            claimed: BTreeMap::new(),
+            runs: JoinSet::new(),
+            workers: NonZeroUsize::MIN,
+        }
+    }
+
+    /// Claims and runs until the process is to end or the lease is lost.
+    async fn go_on(mut self, worker: &Worker) -> Result<(), EngineError> {
+        let mut project = self.exchange.engine();
+        let mut every = tokio::time::interval(LOOK_EVERY);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let is_closing = worker.cancel.is_cancelled();
+            if is_closing && self.runs.is_empty() {
+                return Ok(());
+            }
+            tokio::select! {
+                () = worker.cancel.cancelled(), if !is_closing => {}
+                reason = self.lease.over() => {
+                    self.end().await;
+                    return if worker.cut_short.is_cancelled() { Ok(()) } else { Err(reason) };
+                }
+                Some(done) = self.runs.join_next() => {
+                    self.ended(done)?;
+                    self.look(is_closing).await;
+                }
+                Ok(()) = project.changed() => {
+                    self.engine = project.borrow_and_update().clone();
+                    self.definitions = definitions(&self.engine);
+                }
+                // A process that runs something leaves what is offered now to those that run nothing.
+                () = self.exchange.until_offered(), if self.is_first() => self.look(is_closing).await,
+                _ = every.tick() => self.look(is_closing).await,
+            }
+        }
+    }
+
+    fn is_first(&self) -> bool {
+        self.claimed.is_empty() || self.workers.get() == 1
+    }
+
+    fn ended(&mut self, done: Result<OfferId, JoinError>) -> Result<(), EngineError> {
+        let id = done.map_err(|_| EngineError::Worker { doing: "running an offered step" })?;
+        self.claimed.remove(&id);
+        self.exchange.ended();
+        Ok(())
+    }
+
+    /// Waits a while for steps that were cancelled. What they have claimed and not given back is lost with the lease.
+    async fn end(&mut self) {
+        self.claimed.values().for_each(CancellationToken::cancel);
+        let joined = async { while self.runs.join_next().await.is_some() {} };
+        if timeout(END_MAX + HAND_BACK_MAX, joined).await.is_err() {
+            tracing::warn!("steps do not end although they were cancelled; they are left");
+            self.runs.abort_all();
+        }
+        self.exchange.ended();
+    }
+
+    /// Looks at what is offered, and claims what is this process's part of it. When the state store is away, it looks again later.
+    async fn look(&mut self, is_closing: bool) {
+        if let Err(error) = self.try_to_look(is_closing).await {
+            tracing::warn!(%error, "it is not known which steps are offered; trying again");
+        }
+    }
+
+    async fn try_to_look(&mut self, is_closing: bool) -> Result<(), StateError> {
+        let state = self.engine.world().state.clone();
+        let found = state.offers().await?;
+        self.cut_withdrawn(&found);
+        let token = self.lease.token;
+        let is_free = |found: &&Offer| {
+            let is_mine = found.worker == Some(token) && !self.claimed.contains_key(&found.offer.id);
+            found.end.is_none() && (found.worker.is_none() || is_mine)
+        };
+        let free: Vec<&Offer> = found.iter().filter(is_free).collect();
+        let places = self.engine.world().concurrency(None).get();
+        let room = places.saturating_sub(self.claimed.len());
+        if is_closing || free.is_empty() || room == 0 {
+            return Ok(());
+        }
+        let now = self.engine.world().options.clock.now();
+        self.workers = NonZeroUsize::new(state.workers(now).await?.len()).unwrap_or(NonZeroUsize::MIN);
+        let claimant = Claimant { free: room, workers: self.workers, schedules: self.exchange.schedules() };
+        let offered: Vec<OfferedStep> = free.iter().map(|found| self.seen(found, now)).collect();
+        let wanted = claims(claimant, &offered).into_iter().filter_map(|place| free.get(place));
+        let wanted: BTreeMap<OfferId, &Offer> = wanted.map(|found| (found.offer.id, *found)).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<OfferId> = wanted.keys().copied().collect();
+        for id in state.claim_offers(token, &ids, now).await? {
+            if let Some(found) = wanted.get(&id) {
+                self.begin(found);
+            }
+        }
+        Ok(())
+    }
+
+    fn seen(&self, found: &Offer, now: TimestampMicros) -> OfferedStep {
+        let waits = u64::try_from(now.0.saturating_sub(found.offer.at.0) / 1_000).unwrap_or(0);
+        OfferedStep {
+            has_definition: self.definitions.get(&found.offer.asset) == Some(&found.offer.definition),
+            waits: Span::from_ms(waits),
+        }
+    }
+
+    /// Cancels the steps that are not this worker's any more, because it was taken to be gone.
+    fn cut_withdrawn(&self, found: &[Offer]) {
+        let is_held = |id: &OfferId| {
+            let mut held = found.iter().filter(|found| found.worker == Some(self.lease.token));
+            held.any(|found| found.offer.id == *id)
+        };
+        for (_, cancel) in self.claimed.iter().filter(|(id, _)| !is_held(id)) {
+            cancel.cancel();
+        }
+    }
+
+    fn begin(&mut self, found: &Offer) {
+        let id = found.offer.id;
+        let order = StepOrder {
+            asset: found.offer.asset.clone(),
+            command: found.offer.command.clone(),
+            due: found.offer.due,
+            is_again: found.offer.is_again,
+            repair: found.offer.repair.clone(),
+        };
+        let cancel = self.lease.cancel.child_token();
+        self.claimed.insert(id, cancel.clone());
+        let events = self.engine.begin(&order.command);
+        self.exchange.add(events.work().id);
+        let (engine, lease) = (self.engine.clone(), self.lease.clone());
+        self.runs.spawn(async move {
+            let (ended, took) = order.carry_out(&engine, events, cancel.clone()).await;
+            // What was cut short has not ended: whoever claims it then starts it once more.
+            let end = (!cancel.is_cancelled()).then(|| end_of(&engine, &order.asset, ended, took));
+            record(&engine.world().state, &lease, id, end.as_ref()).await;
+            id
+        });
+    }
+}
+
+fn definitions(engine: &Engine) -> BTreeMap<AssetId, Fingerprint> {
+    let project = engine.project();
+    let assets = scheduled(&project.graph, &project.spec).into_iter();
+    assets.map(|asset| (asset.id, asset.definition)).collect()
+}
+
+fn end_of(engine: &Engine, asset: &AssetId, ended: Result<Became, EngineError>, took: Duration) -> OfferEnd {
+    match StepEnding::of(engine, asset, ended, took) {
+        Ok(StepEnding { ending, took, versions, is_doubtful, fault, halted_by }) => {
+            let versions = versions.into_iter().collect();
+            OfferEnd::Ended { ending, took, versions, is_doubtful, fault, halted_by }
+        }
+        Err(because) => OfferEnd::KeptAway { because: because.to_string() },
+    }
+}
+
+/// Records the end of a step, or gives it back, until that works. It is given up when the lease is over and the store does not
+/// answer in time: the step is lost then, and counts as an attempt.
+async fn record(state: &State, lease: &Lease, id: OfferId, end: Option<&OfferEnd>) {
+    let mut pauses = ExponentialBuilder::default()
+        .with_min_delay(RECORD_MIN)
+        .with_max_delay(RECORD_MAX)
+        .without_max_times()
+        .build();
+    let recorded = async {
+        loop {
+            let done = match end {
+                Some(end) => state.end_offer(lease.token, id, end).await,
+                None => state.hand_back(lease.token, id).await,
+            };
+            let Err(error) = done else { return };
+            tracing::warn!(%error, "the end of a step was not recorded; trying again");
+            tokio::time::sleep(pauses.next().unwrap_or(RECORD_MAX)).await;
+        }
+    };
+    let given_up = async {
+        lease.cancel.cancelled().await;
+        tokio::time::sleep(HAND_BACK_MAX).await;
+    };
+    tokio::select! {
+        () = recorded => {}
+        () = given_up => tracing::warn!("what became of a step was not recorded before its worker ended"),
+    }
+}

@@ -1,0 +1,357 @@
+//! Several processes that serve one project: one decides, each runs steps, and any of them may die.
+
+use std::{sync::Arc, time::Duration};
+
+use millstream_engine::{Clock, DecisionKind, KeepOptions, TriggerError};
+use millstream_state::{LeaseToken, Moment, Offer, State};
+use millstream_types::AssetId;
+
+use crate::{
+    harness::{Definition, Harm, Injection, Line, World, block_on},
+    scheduled::{
+        HOOKED, HOUR, HOURLY, PATIENCE, Process, answered, decisions, every_hour, occupied, settled, until,
+        world,
+    },
+};
+
+const THREE: &str = "
+=== sources/events.yaml
+connector: {type: scripted, place: events}
+schedule: {webhook: arrived}
+contract: {columns: {id: {type: int64, required: true}}}
+=== sources/orders.yaml
+connector: {type: scripted, place: orders}
+schedule: {webhook: arrived}
+contract: {columns: {id: {type: int64, required: true}}}
+=== sources/visits.yaml
+connector: {type: scripted, place: visits}
+schedule: {webhook: arrived}
+contract: {columns: {id: {type: int64, required: true}}}
+";
+
+const PLACES: [&str; 3] = ["events", "orders", "visits"];
+
+async fn start(world: &World, line: &Arc<Line>, drain: Duration) -> Process {
+    Process::start_as(world, line, KeepOptions { drain, shares: true }).await
+}
+
+async fn workers(state: &State, world: &World) -> usize {
+    state.workers(world.clock.now()).await.unwrap().len()
+}
+
+/// The offers that somebody has claimed and not ended.
+async fn claimed(state: &State) -> Vec<Offer> {
+    let offers = state.offers().await.unwrap().into_iter();
+    offers.filter(|offer| offer.worker.is_some() && offer.end.is_none()).collect()
+}
+
+fn worker_of(claimed: &[Offer], asset: &str) -> LeaseToken {
+    claimed.iter().find(|offer| offer.offer.asset.as_str() == asset).unwrap().worker.unwrap()
+}
+
+/// Three processes that share three sources, of which each has rows and is looked at.
+async fn three(world: &World, state: &State) -> Vec<Process> {
+    for place in PLACES {
+        world.definition.script.put(place, "a", "id\n1");
+    }
+    let mut processes = Vec::new();
+    for number in 1..=3 {
+        processes.push(start(world, &Line::quiet(), Duration::ZERO).await);
+        until("the process runs no steps", async || workers(state, world).await == number).await;
+    }
+    for place in PLACES {
+        settled(state, world, &format!("bronze.{place}"), 1).await;
+    }
+    // Each has a place for one step, and it is known how many there are together.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    processes
+}
+
+async fn call(processes: &[Process]) {
+    until("nobody takes the call", async || {
+        for process in processes {
+            if process.scheduling.triggered("arrived").await.is_ok() {
+                return true;
+            }
+        }
+        false
+    })
+    .await;
+}
+
+fn silence(world: &World, is_silent: bool) {
+    PLACES.iter().for_each(|place| world.definition.script.silence(place, is_silent));
+}
+
+fn arrive(world: &World) {
+    PLACES.iter().for_each(|place| world.definition.script.put(place, "b", "id\n2"));
+}
+
+async fn all_settled(state: &State, world: &World, rows: usize) {
+    for place in PLACES {
+        settled(state, world, &format!("bronze.{place}"), rows).await;
+    }
+}
+
+#[test]
+fn each_process_runs_a_part_of_what_one_of_them_decides() {
+    block_on(async {
+        let world = World::new(Definition::of(THREE));
+        let state = world.state().await;
+        let processes = three(&world, &state).await;
+        silence(&world, true);
+        arrive(&world);
+        call(&processes).await;
+        until("three steps do not run at once", async || claimed(&state).await.len() == 3).await;
+        let claimed = claimed(&state).await;
+        let mut tokens = PLACES.map(|place| worker_of(&claimed, &format!("bronze.{place}")));
+        tokens.sort();
+        assert!(tokens[0] < tokens[1] && tokens[1] < tokens[2], "{tokens:?}");
+        silence(&world, false);
+        all_settled(&state, &world, 2).await;
+        assert_eq!(state.offers().await.unwrap(), []);
+        let runs = world.runs().await;
+        assert_eq!(runs, ["succeeded"; 6]);
+        for process in processes {
+            process.stop().await;
+        }
+        assert_eq!(workers(&state, &world).await, 0);
+    });
+}
+
+#[test]
+fn steps_go_on_when_the_process_dies_that_decides() {
+    block_on(async {
+        let world = World::new(Definition::of(THREE));
+        let state = world.state().await;
+        let mut processes = three(&world, &state).await;
+        silence(&world, true);
+        arrive(&world);
+        call(&processes).await;
+        until("three steps do not run at once", async || claimed(&state).await.len() == 3).await;
+        let before = claimed(&state).await;
+        processes.remove(0).kill().await;
+        until("nobody takes over", async || {
+            let mut active = 0;
+            for process in &processes {
+                active += usize::from(process.scheduling.outlook(1).await.is_active);
+            }
+            active == 1
+        })
+        .await;
+        // What runs in the others is not disturbed, and what ran in the process that died waits for a place.
+        let is_started_again = async |place: &str| {
+            let started = decisions(&state, &format!("bronze.{place}"), DecisionKind::Started).await;
+            started.iter().filter(|because| because.starts_with("interrupted")).count()
+        };
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        let now = claimed(&state).await;
+        assert_eq!(now.len(), 2, "{now:?}");
+        for offer in &now {
+            assert_eq!(offer.worker, Some(worker_of(&before, offer.offer.asset.as_str())), "{now:?}");
+        }
+        silence(&world, false);
+        all_settled(&state, &world, 2).await;
+        let mut again = 0;
+        for place in PLACES {
+            again += is_started_again(place).await;
+        }
+        assert_eq!(again, 1, "one step was lost");
+        let runs = world.runs().await;
+        assert_eq!(runs.iter().filter(|outcome| *outcome == "succeeded").count(), 6, "{runs:?}");
+        for process in processes {
+            process.stop().await;
+        }
+    });
+}
+
+#[test]
+fn a_step_whose_process_dies_is_run_by_another_once_more() {
+    block_on(async {
+        let world = world(HOOKED);
+        let state = world.state().await;
+        let first = start(&world, &Line::quiet(), Duration::ZERO).await;
+        settled(&state, &world, "silver.count", 1).await;
+        let other = occupied(&state, &world).await;
+        // The step of the first process waits for others, so that it starts when there are two.
+        call(std::slice::from_ref(&first)).await;
+        let second = start(&world, &Line::quiet(), Duration::ZERO).await;
+        until("the second runs no steps", async || workers(&state, &world).await == 2).await;
+        world.definition.script.silence("events", true);
+        world.definition.script.put("events", "b", "id\n3");
+        state.end_lease(other).await.unwrap();
+        until("the step does not run", async || claimed(&state).await.len() == 1).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let worker = worker_of(&claimed(&state).await, "bronze.events");
+        let (dies, lives) = match is_first(&state, &world, worker).await {
+            true => (first, second),
+            false => (second, first),
+        };
+        dies.kill().await;
+        world.definition.script.silence("events", false);
+        settled(&state, &world, "silver.events", 3).await;
+        let started = decisions(&state, "bronze.events", DecisionKind::Started).await;
+        assert!(started.last().unwrap().starts_with("interrupted by the end of the process"), "{started:?}");
+        lives.stop().await;
+    });
+}
+
+/// Whether it is the worker that was there first.
+async fn is_first(state: &State, world: &World, worker: LeaseToken) -> bool {
+    let workers = state.workers(world.clock.now()).await.unwrap();
+    workers.iter().map(|worker| worker.lease.token).min() == Some(worker)
+}
+
+#[test]
+fn a_process_that_is_told_to_stop_gives_back_what_it_does_not_end() {
+    block_on(async {
+        let world = world(HOOKED);
+        let state = world.state().await;
+        let first = start(&world, &Line::quiet(), Duration::from_millis(200)).await;
+        settled(&state, &world, "silver.count", 1).await;
+        world.definition.script.silence("events", true);
+        world.definition.script.put("events", "b", "id\n3");
+        call(std::slice::from_ref(&first)).await;
+        until("the step does not run", async || claimed(&state).await.len() == 1).await;
+        tokio::time::timeout(PATIENCE / 2, first.stop()).await.expect("the process does not end");
+        let left = state.offers().await.unwrap();
+        let [offer] = left.as_slice() else { panic!("{left:?}") };
+        assert_eq!((offer.worker, offer.end.clone()), (None, None));
+        assert_eq!((offer.offer.attempt, offer.offer.is_again), (1, true));
+        world.definition.script.silence("events", false);
+        let second = start(&world, &Line::quiet(), Duration::ZERO).await;
+        settled(&state, &world, "silver.events", 3).await;
+        assert!(decisions(&state, "bronze.events", DecisionKind::Skipped).await.is_empty());
+        second.stop().await;
+    });
+}
+
+#[test]
+fn a_process_that_is_told_to_stop_lets_its_steps_end_while_another_schedules() {
+    block_on(async {
+        let world = world(HOOKED);
+        let state = world.state().await;
+        let first = start(&world, &Line::quiet(), 4 * PATIENCE).await;
+        settled(&state, &world, "silver.count", 1).await;
+        world.definition.script.silence("events", true);
+        world.definition.script.put("events", "b", "id\n3");
+        call(std::slice::from_ref(&first)).await;
+        until("the step does not run", async || claimed(&state).await.len() == 1).await;
+        let second = start(&world, &Line::quiet(), Duration::ZERO).await;
+        first.cancel.cancel();
+        until("nobody takes over", async || second.scheduling.outlook(1).await.is_active).await;
+        assert!(!first.task.is_finished(), "the step was cut short");
+        world.definition.script.silence("events", false);
+        settled(&state, &world, "silver.events", 3).await;
+        first.stop().await;
+        let runs = world.runs().await;
+        assert!(runs.iter().all(|outcome| outcome == "succeeded"), "{runs:?}");
+        second.stop().await;
+    });
+}
+
+#[test]
+fn a_webhook_may_be_called_at_any_process() {
+    block_on(async {
+        let world = world(HOOKED);
+        let state = world.state().await;
+        let first = start(&world, &Line::quiet(), Duration::ZERO).await;
+        settled(&state, &world, "silver.count", 1).await;
+        let second = start(&world, &Line::quiet(), Duration::ZERO).await;
+        until("the second runs no steps", async || workers(&state, &world).await == 2).await;
+        assert!(!second.scheduling.outlook(1).await.is_active);
+        world.definition.script.put("events", "b", "id\n3");
+        let due = second.scheduling.triggered("arrived").await.unwrap();
+        assert_eq!(due, [AssetId::new("bronze.events")]);
+        settled(&state, &world, "silver.events", 3).await;
+        assert_eq!(state.webhook_calls().await.unwrap(), []);
+        let refused = second.scheduling.triggered("departed").await;
+        assert!(matches!(refused, Err(TriggerError::Unknown { .. })), "{refused:?}");
+        // What is called while nobody schedules is not lost.
+        first.kill().await;
+        world.definition.script.put("events", "c", "id\n4");
+        second.scheduling.triggered("arrived").await.unwrap();
+        settled(&state, &world, "silver.events", 4).await;
+        second.stop().await;
+    });
+}
+
+#[test]
+fn a_step_is_left_to_a_process_with_its_definition() {
+    block_on(async {
+        let world = world(HOOKED);
+        let state = world.state().await;
+        // One schedules, and cannot run anything itself; another has an older project.
+        let line = Line::quiet();
+        line.refuse(&["claim offered steps"]);
+        let first = start(&world, &line, Duration::ZERO).await;
+        until("nothing is offered", async || !state.offers().await.unwrap().is_empty()).await;
+        let text = HOOKED.replace("{id: {type: int64, required: true}}", "{id: {type: int64}}");
+        let script = world.definition.script.clone();
+        let older = Definition::with_script_at(&text, script, &world.definition);
+        let second = start(&world, &Line::quiet(), Duration::ZERO).await;
+        second.scheduling.replace(second.engine.reloaded(older.project).unwrap());
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        let offers = state.offers().await.unwrap();
+        let is_free = |offer: &&Offer| offer.offer.asset == AssetId::new("bronze.events");
+        assert!(offers.iter().find(is_free).is_some_and(|offer| offer.end.is_none()), "{offers:?}");
+        line.refuse(&[]);
+        settled(&state, &world, "silver.count", 1).await;
+        first.stop().await;
+        second.stop().await;
+    });
+}
+
+/// Lets a tick come to two processes, and waits until everything has followed, whether or not the one on the `line` dies over it.
+async fn live_through_a_tick(world: &World, lines: [&Arc<Line>; 2]) {
+    let state = world.state().await;
+    let mut processes = Vec::new();
+    for line in lines {
+        let process = start(world, line, Duration::ZERO).await;
+        let (line, abort) = (line.clone(), process.task.abort_handle());
+        tokio::spawn(async move {
+            line.died().await;
+            abort.abort();
+        });
+        processes.push(process);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    settled(&state, world, "silver.events", 3).await;
+    until("the tick is not answered", async || {
+        answered(&state, "bronze.events", &every_hour()).await == world.clock.now()
+    })
+    .await;
+    for process in processes {
+        process.cancel.cancel();
+        let _ = process.task.await;
+    }
+}
+
+#[test]
+fn whichever_process_is_killed_at_any_point_no_tick_is_lost_and_none_doubled() {
+    block_on(async {
+        let origin = world(HOURLY);
+        let process = start(&origin, &Line::quiet(), Duration::ZERO).await;
+        settled(&origin.state().await, &origin, "silver.events", 2).await;
+        process.stop().await;
+        origin.clock.pass(HOUR);
+        origin.definition.script.put("events", "b", "id\n3");
+        let mut struck = 0;
+        for at in 0..44 {
+            let world = origin.fork();
+            let moment = if at % 2 == 0 { Moment::Before } else { Moment::After };
+            let line = Line::harmed(Injection { at, moment, harm: Harm::Death });
+            let quiet = Line::quiet();
+            let lines = if at % 4 < 2 { [&line, &quiet] } else { [&quiet, &line] };
+            live_through_a_tick(&world, lines).await;
+            struck += usize::from(line.struck());
+            assert_eq!(world.rows("bronze.events").await.len(), 3, "killed at {at}");
+            assert_eq!(world.rows("silver.events").await.len(), 3, "killed at {at}");
+            let state = world.state().await;
+            let recorded = state.scheduled_assets().await.unwrap();
+            assert!(recorded.iter().all(|asset| asset.running.is_none()), "killed at {at}");
+            assert_eq!(state.offers().await.unwrap(), [], "killed at {at}");
+        }
+        assert!(struck > 12, "only {struck} processes were killed");
+    });
+}
