@@ -16,6 +16,9 @@ schedule: every 1h
 retry: {attempts: 1}
 contract: {columns: {id: {type: int64, required: true}}}
 === tables/silver/events.sql
+/*---
+materialize: incremental
+---*/
 SELECT id FROM bronze.events
 === tables/gold/total.sql
 SELECT id, row_number() OVER (ORDER BY id) AS place FROM silver.events
