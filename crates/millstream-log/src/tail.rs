@@ -37,7 +37,7 @@ impl Tail {
     /// The next records, with the partition that they are of. Dropping the future loses nothing.
     ///
     /// After an error of one partition the next call begins with another one.
-    pub fn next(&mut self) -> BoxFuture<'_, Result<(Place, Read)>> {
+    pub fn read(&mut self) -> BoxFuture<'_, Result<(Place, Read)>> {
         Box::pin(async move {
             loop {
                 for _ in 0..self.positions.len() {

@@ -268,7 +268,7 @@ pub(super) async fn tails(fixture: &mut dyn Fixture) -> Result<(), String> {
     let mut found: Vec<Vec<u64>> = vec![Vec::new(); 3];
     let consume = async {
         while found.iter().map(Vec::len).sum::<usize>() < usize::try_from(RECORDS).unwrap_or(usize::MAX) {
-            let (place, read) = tail.next().await.map_err(|_| "not read")?;
+            let (place, read) = tail.read().await.map_err(|_| "not read")?;
             let values = read.batches.iter().flat_map(|batch| super::values(&batch.payload));
             let values = values.filter_map(|value| value.parse::<u64>().ok());
             found.get_mut(place.partition as usize).ok_or("no such place")?.extend(values);

@@ -79,7 +79,6 @@ impl Cursor<'_> {
     }
 
     /// The next bytes, which may be none; the outer `None` where the body is too short.
-    #[expect(clippy::option_option, reason = "the outer one is a fault of the body, the inner one a value")]
     fn bytes(&mut self) -> Option<Option<Bytes>> {
         let Some(length) = self.number()?.checked_sub(1) else { return Some(None) };
         let end = self.place.checked_add(usize::try_from(length).ok()?)?;

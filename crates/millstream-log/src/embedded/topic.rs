@@ -281,7 +281,7 @@ fn parse_options(lines: &str) -> Option<(u128, TopicOptions)> {
         match (name, value) {
             ("id", value) => id = Some(u128::from_str_radix(value, 16).ok()?),
             ("partitions", value) => {
-                options.partitions = value.parse().ok().filter(|count| *count <= PARTITIONS_MAX)?
+                options.partitions = value.parse().ok().filter(|count| *count <= PARTITIONS_MAX)?;
             }
             ("timestamps", "appended") => options.timestamps = TimestampKind::Appended,
             ("timestamps", "producer") => options.timestamps = TimestampKind::Producer,

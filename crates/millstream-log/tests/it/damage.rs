@@ -143,11 +143,14 @@ async fn any_flipped_bit() {
 async fn the_last_batch_of_a_closed_log() {
     let disk = written(&[2, 1, 3], 1 << 30, true).await;
     let length = disk.content(&segment(0)).len();
-    let cut: Box<dyn Fn(&mut Vec<u8>)> = Box::new(move |bytes| bytes.truncate(length - 5));
-    let flip: Box<dyn Fn(&mut Vec<u8>)> = Box::new(move |bytes| bytes[length - 5] ^= 4);
-    for change in [cut, flip] {
+    for is_cut in [true, false] {
         let disk = disk.copy();
-        disk.tamper(&segment(0), change);
+        disk.tamper(
+            &segment(0),
+            |bytes| {
+                if is_cut { bytes.truncate(length - 5) } else { bytes[length - 5] ^= 4 }
+            },
+        );
         let log = reopened(&disk, 1 << 30).await;
         let (found, damages) = numbers_around(&*log, &place().at(0)).await;
         assert_eq!(found, pairs(0..3));
@@ -175,10 +178,10 @@ async fn a_flipped_bit_of_an_earlier_segment() {
     disk.tamper(&segment(second), |bytes| bytes[70] ^= 1);
     let (found, damages) = numbers_around(&*log, &place().at(0)).await;
     let damage = Damage { place: place(), segment: second, offsets: second..second + 3, proven: true };
-    assert_eq!(damages, [damage.clone()]);
+    assert_eq!(damages, std::slice::from_ref(&damage));
     assert_eq!(found, [pairs(0..second), pairs(second + 3..90)].concat());
-    assert_eq!(log.verify(&place()).await.unwrap(), [damage.clone()]);
-    assert_eq!(log.topic(&place().topic).await.unwrap().partitions[0].damage, [damage.clone()]);
+    assert_eq!(log.verify(&place()).await.unwrap(), std::slice::from_ref(&damage));
+    assert_eq!(log.topic(&place().topic).await.unwrap().partitions[0].damage, std::slice::from_ref(&damage));
     let error = log.read(&place().at(second + 1), millstream_log::ReadBound::default()).await.unwrap_err();
     assert_eq!(error.code(), "MS-1405");
     assert!(

@@ -94,7 +94,7 @@ async fn readers_beside_producers_and_retention() {
     let mut tail = Tail::new(log.clone(), vec![place().at(0)], ReadBound { bytes: 500, records: 7 });
     let mut found: Vec<u64> = Vec::new();
     while (found.len() as u64) < 4 * EACH {
-        let (_, read) = tail.next().await.unwrap();
+        let (_, read) = tail.read().await.unwrap();
         for batch in read.batches {
             let Payload::Messages(messages) = batch.payload else { panic!("rows") };
             assert_eq!(batch.offset, found.len() as u64);

@@ -1,11 +1,11 @@
-//! Random lives of a log beside a naive one in memory: appends, reads, trims, retention, pins, restarts, kills and losses of power at
-//! any touch of the disk. After each of them every acknowledged record is there, in order, and nothing that was not appended.
+//! Random lives of a log beside a naive one in memory: appends, reads, trims, retention, pins, restarts, disks that are full or fail
+//! to sync, kills and losses of power at any touch of the disk. After each of them every acknowledged record is there, in order, and nothing that was not appended.
 
 use std::sync::Arc;
 
 use millstream_log::{
-    Append, EmbeddedLog, EmbeddedOptions, EventLog, LogError, Message, Payload, Place, ReadBound, ReaderName,
-    Retention, Sequenced, TimestampKind, TopicName, TopicOptions,
+    Append, EmbeddedLog, EmbeddedOptions, EventLog, Fault, LogError, Message, Payload, Place, ReadBound,
+    ReaderName, Retention, Sequenced, TimestampKind, TopicName, TopicOptions,
 };
 use millstream_types::TimestampMicros;
 use proptest::prelude::*;
@@ -103,12 +103,24 @@ impl World {
                 60..66 => self.time(partition).await,
                 66..72 => self.trim(partition).await,
                 72..78 => self.pin(partition).await,
-                78..85 => {
+                78..82 => {
                     self.clock.advance(self.random.random_range(0..20_000));
                     self.told.push("maintain".into());
                     self.log.maintain().await.map(|_| ())
                 }
-                85..90 => self.restart().await,
+                82..86 => self.restart().await,
+                86..88 => {
+                    let room = self.random.random_range(0..800);
+                    self.told.push(format!("room for {room} bytes"));
+                    self.disk.set_capacity(Some(self.disk.used() + room));
+                    Ok(())
+                }
+                88..90 => {
+                    let syncs = self.random.random_range(0..4);
+                    self.told.push(format!("{syncs} syncs"));
+                    self.disk.fail_sync_after(syncs);
+                    Ok(())
+                }
                 90..95 => {
                     let changes = self.random.random_range(0..12);
                     self.told.push(format!("die after {changes}"));
@@ -122,11 +134,25 @@ impl World {
             };
             if let Err(error) = outcome {
                 self.told.push(format!("{} {error}", error.code()));
-                self.crash().await;
+                self.go_on_after(&error).await;
             }
             self.follow_retention().await;
         }
         self.crash().await;
+    }
+
+    /// A full disk leaves the log as it was; whatever else failed, the process ends.
+    async fn go_on_after(&mut self, error: &LogError) {
+        // The log may be closed by half a restart, or the topic may not have been opened after it.
+        let is_gone = self.log.topic(&self.topic).await.is_err();
+        if error.fault() != Some(Fault::Full) || is_gone {
+            return self.crash().await;
+        }
+        self.unanswered = None;
+        if self.random.random_bool(0.5) {
+            self.told.push("room again".into());
+            self.disk.set_capacity(None);
+        }
     }
 
     async fn append(&mut self, partition: u32) -> Result<(), LogError> {
@@ -245,7 +271,9 @@ impl World {
         self.told.push("restart".into());
         self.log.close().await?;
         self.log = EmbeddedLog::open(log_options(&self.disk, &self.clock)).await?;
-        assert_eq!(*self.log.recovery(), millstream_log::Recovery::default(), "after a close");
+        self.log.topic(&self.topic).await?;
+        let recovery = self.log.recovery();
+        assert!(recovery.truncated.is_empty() && recovery.damage.is_empty(), "after a close: {recovery:?}");
         self.compare().await;
         Ok(())
     }
