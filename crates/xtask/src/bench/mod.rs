@@ -15,6 +15,7 @@ mod land_csv;
 mod land_jsonl;
 mod land_parquet;
 mod load;
+mod log;
 mod materialize;
 mod measure;
 mod memory;
@@ -63,7 +64,7 @@ struct Bench {
     run: fn(&Context<'_>) -> Result<Vec<Row>>,
 }
 
-const BENCHES: [Bench; 15] = [
+const BENCHES: [Bench; 16] = [
     Bench { name: "land_csv", run: land_csv::run },
     Bench { name: "land_jsonl", run: land_jsonl::run },
     Bench { name: "land_parquet", run: land_parquet::run },
@@ -79,6 +80,7 @@ const BENCHES: [Bench; 15] = [
     Bench { name: "materialize", run: materialize::run },
     Bench { name: "push", run: push::run },
     Bench { name: "memory", run: memory::run },
+    Bench { name: "log", run: log::run },
 ];
 
 const PEERS: [&str; 6] = [
