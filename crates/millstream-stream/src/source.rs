@@ -135,9 +135,9 @@ impl Source {
         self.tell(self.watermarks.watermark());
     }
 
-    pub(crate) fn rest(&mut self, now: i64) {
+    pub(crate) fn idle(&mut self, now: i64) {
         if let Some(idle_after) = self.idle_after {
-            self.watermarks.rest(now, idle_after);
+            self.watermarks.idle(now, idle_after);
             self.changed = true;
             self.tell(self.watermarks.watermark());
         }

@@ -104,7 +104,7 @@ impl Watermarks {
     }
 
     /// Tells the present instant: partitions that gave no rows for `idle_after` hold up nobody until they do.
-    pub(crate) fn rest(&mut self, now: i64, idle_after: i64) {
+    pub(crate) fn idle(&mut self, now: i64, idle_after: i64) {
         for partition in &mut self.partitions {
             let active = *partition.active.get_or_insert(now);
             if !partition.ended && now.saturating_sub(active) >= idle_after {

@@ -120,11 +120,11 @@ impl Pipeline {
     /// # Errors
     ///
     /// Outputs have not been taken.
-    pub fn rest(&mut self, now: i64) -> Result<(), StreamError> {
+    pub fn idle(&mut self, now: i64) -> Result<(), StreamError> {
         self.check_ready()?;
         for stage in &mut self.stages {
             if let Work::Source(source) = &mut stage.work {
-                source.rest(now);
+                source.idle(now);
             }
         }
         self.taken_in();

@@ -56,10 +56,10 @@ fn a_partition_that_ends_holds_up_nobody() {
 fn an_idle_partition_holds_up_nobody_until_it_goes_on() {
     let definition = SourceDefinition { idle_after: Some(seconds(30)), ..source("rows", 2, NONE) };
     let mut world = world(&definition);
-    assert_eq!(rows_after(&mut world, &Step::Rest(0)), 0);
+    assert_eq!(rows_after(&mut world, &Step::Idle(0)), 0);
     assert_eq!(rows_after(&mut world, &push(0, &[row(0, 1, 1), row(100 * SECOND, 1, 1)])), 0);
-    assert_eq!(rows_after(&mut world, &Step::Rest(29 * SECOND)), 0);
-    assert_eq!(rows_after(&mut world, &Step::Rest(30 * SECOND)), 1, "the other partition never gave a row");
+    assert_eq!(rows_after(&mut world, &Step::Idle(29 * SECOND)), 0);
+    assert_eq!(rows_after(&mut world, &Step::Idle(30 * SECOND)), 1, "the other partition never gave a row");
     assert_eq!(rows_after(&mut world, &push(1, &[row(50 * SECOND, 2, 1)])), 1);
     assert_eq!(world.told.refused.len(), 1, "what it brings is late where the stream went on");
     assert_eq!(rows_after(&mut world, &push(1, &[row(105 * SECOND, 2, 1)])), 1);
@@ -84,7 +84,7 @@ fn when_all_are_idle_the_furthest_counts_whatever_the_order() {
             while pipeline.next_output().unwrap().is_some() {}
         }
         for now in [30, 40] {
-            pipeline.rest(now * SECOND).unwrap();
+            pipeline.idle(now * SECOND).unwrap();
             while pipeline.next_output().unwrap().is_some() {}
         }
         assert_eq!(pipeline.figures().stages[0].watermark, 90 * SECOND);

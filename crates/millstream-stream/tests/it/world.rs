@@ -71,7 +71,7 @@ pub(crate) enum Step {
         partition: u32,
         rows: Vec<Row>,
     },
-    Rest(i64),
+    Idle(i64),
     End,
 }
 
@@ -109,7 +109,7 @@ impl World {
             Step::Push { source, partition, rows } => {
                 self.pipeline.push(self.sources[*source], *partition, 0, batch(rows)).unwrap();
             }
-            Step::Rest(now) => self.pipeline.rest(*now).unwrap(),
+            Step::Idle(now) => self.pipeline.idle(*now).unwrap(),
             Step::End => self.pipeline.end().unwrap(),
         }
         self.drain();
