@@ -1,6 +1,6 @@
 //! Rows that are held for later, in the batches in which they came.
 
-use std::{io::Cursor, sync::Arc};
+use std::{collections::BTreeMap, io::Cursor, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, RecordBatch},
@@ -14,24 +14,24 @@ use crate::StreamError;
 /// Batches of fewer rows than this are put together, so that single rows do not each cost a batch.
 const OPEN_ROWS: usize = 256;
 
-/// The place of a row that is held.
+/// The place of a row that is held. Places are in the order in which the rows came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RowPlace {
-    pub(crate) batch: u32,
+    pub(crate) batch: u64,
     pub(crate) row: u32,
 }
 
-/// Batches by number. A batch goes when none of its rows is held any more.
+/// Batches by number; later ones have higher numbers. A batch goes when none of its rows is held any more.
 #[derive(Debug)]
 pub(crate) struct HeldRows {
     schema: SchemaRef,
-    batches: Vec<Option<HeldBatch>>,
-    free: Vec<u32>,
-    /// The batch to which a few rows more are added.
-    open: Option<u32>,
+    batches: BTreeMap<u64, HeldBatch>,
+    next: u64,
+    /// The last batch, if a few rows more can be added to it.
+    open: Option<u64>,
     bytes: usize,
     /// Batches that were added, grew or went since they were saved.
-    changed: Vec<u32>,
+    changed: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -43,14 +43,14 @@ struct HeldBatch {
 
 impl HeldRows {
     pub(crate) fn new(schema: SchemaRef) -> Self {
-        Self { schema, batches: Vec::new(), free: Vec::new(), open: None, bytes: 0, changed: Vec::new() }
+        Self { schema, batches: BTreeMap::new(), next: 0, open: None, bytes: 0, changed: Vec::new() }
     }
 
     /// Holds rows and gives the place of the first; the others follow it.
     pub(crate) fn add(&mut self, rows: &RecordBatch) -> Result<RowPlace, StreamError> {
         let count = rows.num_rows();
         if let Some(number) = self.open
-            && let Some(Some(batch)) = self.batches.get_mut(number as usize)
+            && let Some(batch) = self.batches.get_mut(&number)
             && count + batch.rows.num_rows() <= OPEN_ROWS
         {
             let first = batch.rows.num_rows();
@@ -66,33 +66,27 @@ impl HeldRows {
         // A few rows of a large batch would keep all of it. A single batch is not copied, one with nothing behind it is.
         let nothing = rows.slice(0, 0);
         let rows = concat_batches(&self.schema, [rows, &nothing]).map_err(StreamError::arrow("hold rows"))?;
-        let number = self.free.pop().unwrap_or_else(|| {
-            self.batches.push(None);
-            u32::try_from(self.batches.len() - 1).unwrap_or(u32::MAX)
-        });
+        let number = self.next;
         self.put(number, rows, count);
         self.open = (count < OPEN_ROWS).then_some(number);
         self.changed.push(number);
         Ok(RowPlace { batch: number, row: 0 })
     }
 
-    fn put(&mut self, number: u32, rows: RecordBatch, live: usize) {
+    fn put(&mut self, number: u64, rows: RecordBatch, live: usize) {
         let bytes = millstream_spool::size_of(&rows);
         self.bytes += bytes;
-        if let Some(place) = self.batches.get_mut(number as usize) {
-            *place = Some(HeldBatch { rows, live, bytes });
-        }
+        self.next = self.next.max(number.saturating_add(1));
+        self.batches.insert(number, HeldBatch { rows, live, bytes });
     }
 
     /// Ends the holding of so many rows of a batch.
-    pub(crate) fn release(&mut self, number: u32, rows: usize) {
-        let Some(place) = self.batches.get_mut(number as usize) else { return };
-        let Some(batch) = place else { return };
+    pub(crate) fn release(&mut self, number: u64, rows: usize) {
+        let Some(batch) = self.batches.get_mut(&number) else { return };
         batch.live = batch.live.saturating_sub(rows);
         if batch.live == 0 {
             self.bytes -= batch.bytes;
-            *place = None;
-            self.free.push(number);
+            self.batches.remove(&number);
             self.changed.push(number);
             if self.open == Some(number) {
                 self.open = None;
@@ -100,13 +94,13 @@ impl HeldRows {
         }
     }
 
-    pub(crate) fn rows(&self, number: u32) -> Option<&RecordBatch> {
-        self.batches.get(number as usize)?.as_ref().map(|batch| &batch.rows)
+    pub(crate) fn rows(&self, number: u64) -> Option<&RecordBatch> {
+        self.batches.get(&number).map(|batch| &batch.rows)
     }
 
     /// The columns of rows at these places; a row without a place is null in all of them.
     pub(crate) fn gather(&self, places: &[Option<RowPlace>]) -> Result<Vec<ArrayRef>, StreamError> {
-        let mut numbers: Vec<u32> = places.iter().flatten().map(|place| place.batch).collect();
+        let mut numbers: Vec<u64> = places.iter().flatten().map(|place| place.batch).collect();
         numbers.sort_unstable();
         numbers.dedup();
         let batches: Vec<&RecordBatch> = numbers.iter().filter_map(|number| self.rows(*number)).collect();
@@ -134,17 +128,16 @@ impl HeldRows {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes + self.batches.capacity() * size_of::<Option<HeldBatch>>()
+        self.bytes + self.batches.len() * (size_of::<HeldBatch>() + 16)
     }
 
     /// The numbers of the batches.
-    pub(crate) fn numbers(&self) -> impl Iterator<Item = u32> {
-        let held = self.batches.iter().enumerate().filter(|(_, batch)| batch.is_some());
-        held.filter_map(|(number, _)| u32::try_from(number).ok())
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.batches.keys().copied()
     }
 
     /// The batches that have changed since the last call.
-    pub(crate) fn take_changed(&mut self) -> Vec<u32> {
+    pub(crate) fn take_changed(&mut self) -> Vec<u64> {
         let mut changed = std::mem::take(&mut self.changed);
         changed.sort_unstable();
         changed.dedup();
@@ -154,7 +147,7 @@ impl HeldRows {
     /// Takes over a batch under its number, of which as many rows are held as `live` counts.
     pub(crate) fn restore(
         &mut self,
-        number: u32,
+        number: u64,
         bytes: &[u8],
         live: impl Fn(&RecordBatch) -> usize,
     ) -> Result<RecordBatch, StreamError> {
@@ -162,13 +155,6 @@ impl HeldRows {
         let live = live(&rows);
         if live == 0 {
             return Err(StreamError::damaged("nothing of a batch is held"));
-        }
-        // Batches come by number, so that what lies between two of them is free.
-        while self.batches.len() <= number as usize {
-            if let Some(free) = u32::try_from(self.batches.len()).ok().filter(|free| *free < number) {
-                self.free.push(free);
-            }
-            self.batches.push(None);
         }
         self.put(number, rows.clone(), live);
         Ok(rows)

