@@ -16,7 +16,7 @@ const PENDING_MAX: u32 = 1 << 29;
 
 /// An exact sum of finite numbers, and counts of those that are not finite.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ExactSum {
+pub struct ExactSum {
     first: i32,
     digits: Vec<i64>,
     pending: u32,
@@ -83,7 +83,8 @@ impl Parts {
 }
 
 impl ExactSum {
-    pub(crate) fn add_float(&mut self, value: f64) {
+    /// Adds a float, which may be NaN or infinite.
+    pub fn add_float(&mut self, value: f64) {
         self.add_float_scaled(value, 0);
     }
 
@@ -101,7 +102,8 @@ impl ExactSum {
         }
     }
 
-    pub(crate) fn add_int(&mut self, value: i128) {
+    /// Adds a whole number.
+    pub fn add_int(&mut self, value: i128) {
         let bits = value.unsigned_abs();
         self.add_bits(value < 0, bits & u128::from(u64::MAX), 0);
         if bits >> 64 != 0 {
@@ -177,7 +179,8 @@ impl ExactSum {
     }
 
     /// The sum `total · 2^exponent`.
-    pub(crate) fn of_whole(total: i128, exponent: i32) -> Self {
+    #[must_use]
+    pub fn of_whole(total: i128, exponent: i32) -> Self {
         let bits = total.unsigned_abs();
         let mut sum = Self::default();
         sum.add_bits(total < 0, bits & u128::from(u64::MAX), exponent);
@@ -196,7 +199,8 @@ impl ExactSum {
         Some((fixed.to_i128()?, exponent))
     }
 
-    pub(crate) fn merge(&mut self, other: &Self) {
+    /// Takes in all terms of `other`.
+    pub fn merge(&mut self, other: &Self) {
         self.specials.merge(&other.specials);
         if other.digits.is_empty() {
             return;
@@ -226,8 +230,40 @@ impl ExactSum {
         Fixed::new(negative, self.first, magnitude)
     }
 
+    /// The sum, if it is a whole number within an `i128`.
+    #[must_use]
+    pub fn whole(&self) -> Option<i128> {
+        if self.specials == Specials::default() { self.fixed().to_i128() } else { None }
+    }
+
+    /// The sum divided by `count`, within two units in the last place of the true quotient; `count` is not zero.
+    #[must_use]
+    pub fn over(&self, count: u64) -> f64 {
+        self.specials.value().unwrap_or_else(|| self.fixed().over(&Fixed::from_u64(count)))
+    }
+
+    /// The sum as bytes. Equal sums give equal bytes, whatever their terms were.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        self.write(&mut out);
+        out.bytes
+    }
+
+    /// Reads what [`ExactSum::to_bytes`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are damaged, or longer than the sum.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FeatureError> {
+        let mut input = Reader::new(bytes);
+        let sum = Self::read(&mut input)?;
+        if input.is_empty() { Ok(sum) } else { Err(FeatureError::bytes("something follows the sum")) }
+    }
+
     /// The sum rounded once to the nearest float. Zero is positive.
-    pub(crate) fn value(&self) -> f64 {
+    #[must_use]
+    pub fn value(&self) -> f64 {
         self.specials.value().unwrap_or_else(|| self.fixed().to_f64())
     }
 

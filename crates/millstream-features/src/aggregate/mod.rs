@@ -5,6 +5,7 @@
 //! order of events and never from arrival, sketches switch by what they contain. So a value is the same however the
 //! input was ordered, cut into hops, or spread over threads and partitions.
 
+mod bound;
 mod bytes;
 mod column;
 mod count;
@@ -33,6 +34,8 @@ use millstream_types::Span;
 
 use crate::FeatureError;
 
+pub use bound::BoundAggregation;
+pub use exact::ExactSum;
 pub use millstream_types::Aggregation;
 pub use state::{STATE_VERSION, State};
 pub use value::{Order, Value, ValueRef};
