@@ -202,10 +202,16 @@ impl Scheduler {
                     self.added += 1;
                     self.note(follower, trigger, running.wave);
                 }
-                self.recover(place, running.wave);
+                let because = DueReason::Recovered { asset: asset.clone() };
+                self.release(place, running.wave, &because);
             }
             let is_own = running.started_for.is_some();
+            let was_aside = self.nodes[place].state.failures.aside.is_some();
             self.count_failure(place, ending, is_own);
+            if !was_aside && self.nodes[place].state.failures.aside.is_some() {
+                // What is set aside holds up nothing.
+                self.release(place, running.wave, &DueReason::Stale);
+            }
             self.probe_ended(place, ending);
             if is_own {
                 self.take_up_again(place, ending, running.wave);
