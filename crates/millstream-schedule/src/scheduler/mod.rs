@@ -81,14 +81,25 @@ pub struct Scheduler {
     starts: Vec<Start>,
 }
 
+/// So often at most one tick looks for further ticks that its own decisions made due.
+const TICK_ROUNDS_MAX: usize = 8;
+
 impl Scheduler {
     /// Time has come to `now`: finds the ticks that are due. To be called at [`Self::next_wake`]; any other instant does no harm.
     pub fn tick(&mut self, now: TimestampMicros) -> Vec<Decision> {
         self.begin(now);
-        self.find_ticks();
-        self.find_again();
-        self.find_probes();
-        self.decide()
+        let mut decisions = Vec::new();
+        for _ in 0..TICK_ROUNDS_MAX {
+            self.find_ticks();
+            self.find_again();
+            self.find_probes();
+            decisions.extend(self.decide());
+            // What was skipped may find its freshness run out while it was due for something else.
+            if self.next_wake().is_none_or(|wake| wake > self.now) {
+                break;
+            }
+        }
+        decisions
     }
 
     /// The asset has another version, whoever committed it. A version that is told twice is one.
@@ -223,10 +234,16 @@ impl Scheduler {
                     self.added += 1;
                     self.note(follower, trigger, running.wave);
                 }
-                self.recover(place, running.wave);
+                let because = DueReason::Recovered { asset: asset.clone() };
+                self.release(place, running.wave, &because);
             }
             let is_own = running.started_for.is_some();
+            let was_aside = self.nodes[place].state.failures.aside.is_some();
             self.count_failure(place, ending, is_own);
+            if !was_aside && self.nodes[place].state.failures.aside.is_some() {
+                // What is set aside holds up nothing.
+                self.release(place, running.wave, &DueReason::Stale);
+            }
             self.probe_ended(place, ending);
             if is_own {
                 self.take_up_again(place, ending, running.wave);

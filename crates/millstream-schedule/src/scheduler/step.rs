@@ -179,13 +179,12 @@ impl Scheduler {
         }
     }
 
-    /// What was skipped because the asset had not ended well may run now.
-    pub(super) fn recover(&mut self, place: usize, wave: u64) {
+    /// What was skipped because the asset had not ended well may run now, for this reason.
+    pub(super) fn release(&mut self, place: usize, wave: u64, because: &DueReason) {
         for skipped in std::mem::take(&mut self.nodes[place].skipped) {
             let node = &self.nodes[skipped];
             if node.state.was_skipped && node.state.stale && node.runs_on_change() {
-                let asset = self.nodes[place].asset.id.clone();
-                self.make_due(skipped, wave, DueReason::Recovered { asset }, i8::MIN);
+                self.make_due(skipped, wave, because.clone(), i8::MIN);
             }
         }
     }

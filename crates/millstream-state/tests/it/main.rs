@@ -23,8 +23,8 @@ mod place;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod pulse;
-mod runs;
 mod repairs;
+mod runs;
 mod schedule;
 #[cfg(feature = "postgres")]
 mod server;

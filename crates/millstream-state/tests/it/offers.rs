@@ -153,7 +153,14 @@ async fn the_first_end_of_a_step_is_its_end(place: Place) {
         record(&state, schedule, &next, &[OfferId { lease: schedule, number: 9 }]).await;
         state.claim_offers(two, &[next[0].id], now()).await.unwrap();
         let (took, versions) = (Span::from_ms(0), [].into());
-        let end = OfferEnd::Ended { ending, took, versions, is_doubtful: false, fault: None, halted_by: Vec::new() };
+        let end = OfferEnd::Ended {
+            ending,
+            took,
+            versions,
+            is_doubtful: false,
+            fault: None,
+            halted_by: Vec::new(),
+        };
         state.end_offer(two, next[0].id, &end).await.unwrap();
         assert_eq!(found(&state, next[0].id).await.end, Some(end));
     }

@@ -66,7 +66,7 @@ mod serve_watch;
 mod sets;
 mod shop;
 mod side_by_side;
-mod storm;
 mod stale;
+mod storm;
 mod telling;
 mod usage;

@@ -7,7 +7,7 @@ use std::{
 
 use millstream_schedule::{CatchUp, Limits, ScheduledAsset, Trigger};
 use millstream_types::{AssetId, CheckId, Fingerprint, Span};
-use rand::{Rng, rngs::SmallRng, seq::IndexedRandom};
+use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
 /// The checks by which steps are halted.
 pub(super) const CHECKS: [&str; 2] = ["one", "two"];
@@ -79,18 +79,11 @@ fn asset(rng: &mut SmallRng, place: usize, before: &[ScheduledAsset]) -> Schedul
     let own = || format!("source:a.{place}");
     let circuit = is_source.then(|| connection.clone().unwrap_or_else(own));
     let inputs: Vec<AssetId> = before.choose_multiple(rng, count).map(|asset| asset.id.clone()).collect();
-    let needed = |rng: &mut SmallRng| -> BTreeSet<CheckId> {
-        CHECKS.iter().filter(|_| rng.random_bool(0.3)).map(|check| CheckId::new(check)).collect()
-    };
-    let mut needs = BTreeMap::new();
-    for input in &inputs {
-        if rng.random_bool(0.3) {
-            needs.insert(input.clone(), needed(rng));
-        }
-    }
+    let definition = fingerprint(rng);
+    let needs = needs(&inputs, definition);
     ScheduledAsset {
         id: AssetId::new(&format!("a.{place}")),
-        definition: fingerprint(rng),
+        definition,
         reads_outside: is_source,
         triggers: triggers(rng, before, is_source),
         needs,
@@ -103,6 +96,20 @@ fn asset(rng: &mut SmallRng, place: usize, before: &[ScheduledAsset]) -> Schedul
         is_promised: rng.random_bool(0.2),
         pools: (0..2).filter(|_| rng.random_bool(0.2)).map(|pool| format!("p{pool}")).collect(),
     }
+}
+
+/// The checks that an asset needs of some inputs, by dice of their own: what else is in the world does not depend on them.
+fn needs(inputs: &[AssetId], definition: Fingerprint) -> BTreeMap<AssetId, BTreeSet<CheckId>> {
+    let seed = definition.to_string().bytes().fold(7_u64, |seed, byte| seed.rotate_left(7) ^ u64::from(byte));
+    let mut dice = SmallRng::seed_from_u64(seed);
+    let mut needs = BTreeMap::new();
+    for input in inputs {
+        if dice.random_bool(0.3) {
+            let needed = CHECKS.iter().filter(|_| dice.random_bool(0.3)).map(|check| CheckId::new(check));
+            needs.insert(input.clone(), needed.collect());
+        }
+    }
+    needs
 }
 
 fn triggers(rng: &mut SmallRng, before: &[ScheduledAsset], is_source: bool) -> Vec<Trigger> {
