@@ -213,7 +213,7 @@ impl Lease {
         match self.state.end_lease(self.token).await {
             Ok(()) => self.mark.iter().for_each(Unleased::remove),
             Err(error) => {
-                tracing::warn!(error = told(&error), "a lease was not given back; it ends by itself")
+                tracing::warn!(error = told(&error), "a lease was not given back; it ends by itself");
             }
         }
     }
@@ -270,7 +270,7 @@ impl Beat {
                     return self.cancel.cancel();
                 }
                 Ok(Err(error)) => {
-                    tracing::warn!(error = told(&error), "the end of a lease was not moved on; trying again")
+                    tracing::warn!(error = told(&error), "the end of a lease was not moved on; trying again");
                 }
                 Err(_) => tracing::warn!("the state store does not answer; trying again"),
             }

@@ -47,7 +47,7 @@ impl Tenure {
                 }
             }
             Err(error) => {
-                tracing::warn!(error = told(&error), "what was asked for cannot be read; trying again")
+                tracing::warn!(error = told(&error), "what was asked for cannot be read; trying again");
             }
         }
         Ok(())

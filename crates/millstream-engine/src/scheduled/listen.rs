@@ -176,7 +176,7 @@ impl Tenure {
                 }
             }
             Err(error) => {
-                tracing::warn!(error = told(&error), "the versions of assets cannot be read; trying again")
+                tracing::warn!(error = told(&error), "the versions of assets cannot be read; trying again");
             }
         }
         match held {

@@ -337,7 +337,7 @@ impl Tenure {
         match timeout(TAKE_BACK_MAX, self.take_back()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(error = worded(&error), "steps that are cut short count as attempts")
+                tracing::warn!(error = worded(&error), "steps that are cut short count as attempts");
             }
             Err(_) => {
                 tracing::warn!("the state store does not answer; steps that are cut short count as attempts");

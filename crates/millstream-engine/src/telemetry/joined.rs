@@ -90,6 +90,7 @@ fn names(receiver: &str) -> Option<Names> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says so by its end")]
 mod tests {
     use millstream_types::TimestampMicros;
     use serde_json::json;

@@ -68,7 +68,7 @@ impl FeatureServer {
                 wait: PATIENCE,
             };
             let mut run = apart::begin(&self.0.world, apart, &publisher, &cancel).await?;
-            let done = self.materialize_each(request, wanted, &publisher, &mut run).await;
+            let done = Box::pin(self.materialize_each(request, wanted, &publisher, &mut run)).await;
             run.end(done).await
         })
     }
@@ -93,7 +93,7 @@ impl FeatureServer {
                         let result = step_result(facts, &of_view, world)?;
                         Ok((of_view, result))
                     };
-                    run.step(&facts.id, step).await?
+                    Box::pin(run.step(&facts.id, step)).await?
                 }
                 None => work.await?,
             };

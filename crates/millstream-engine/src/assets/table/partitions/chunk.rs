@@ -40,6 +40,7 @@ pub(super) struct Chunk {
 }
 
 /// What became of a chunk.
+#[derive(Default)]
 pub(super) struct ChunkEnd {
     pub built: PartitionSet,
     /// Those of them that the query has no rows for.
@@ -158,17 +159,7 @@ impl PartitionedTable<'_> {
         let rejected = rejected.filter(|rejected| !rejected.files().is_empty());
         let attempt = attempt.over(base.as_deref(), rejected);
         let mut left_out = PartitionSet::new();
-        let mut end = ChunkEnd {
-            built: PartitionSet::new(),
-            emptied: PartitionSet::new(),
-            halted: Vec::new(),
-            broken: Vec::new(),
-            checks: Vec::new(),
-            rows_written: 0,
-            rows_deleted: 0,
-            rows_rejected: 0,
-            version: None,
-        };
+        let mut end = ChunkEnd::default();
         let known = self.states.known();
         let is_parted = self.is_parted(base.as_deref());
         loop {
@@ -189,16 +180,8 @@ impl PartitionedTable<'_> {
                 checks.insert(one.number, judged.checks);
             }
             if stopped.is_empty() {
-                if !left_out.is_empty() {
-                    // What was rejected of the others tells why they were halted.
-                    let all = PartitionSet::new();
-                    let halted =
-                        self.stage(&attempt, chunk, &rows, &|number| left_out.contains(number), &all).await?;
-                    let Some(halted) = halted else { return Ok(None) };
-                    for one in halted.partitions {
-                        world.lake.discard(one.files).await;
-                    }
-                    staged.rejected.extend(halted.rejected);
+                if !self.stage_halted(&attempt, chunk, &rows, &left_out, &mut staged).await? {
+                    return Ok(None);
                 }
                 self.keep_values().await?;
                 for (partition, reports) in checks {
@@ -224,6 +207,29 @@ impl PartitionedTable<'_> {
             }
             end.halted.extend(stopped);
         }
+    }
+
+    /// Adds what was rejected of the partitions that were `left_out`, which tells why they were halted. `false` stands for more
+    /// partitions than are built together.
+    async fn stage_halted(
+        &mut self,
+        attempt: &BuildAttempt<'_>,
+        chunk: &Chunk,
+        rows: &ChunkRows,
+        left_out: &PartitionSet,
+        staged: &mut Staged,
+    ) -> Result<bool, EngineError> {
+        if left_out.is_empty() {
+            return Ok(true);
+        }
+        let all = PartitionSet::new();
+        let halted = self.stage(attempt, chunk, rows, &|number| left_out.contains(number), &all).await?;
+        let Some(halted) = halted else { return Ok(false) };
+        for one in halted.partitions {
+            self.context.world.lake.discard(one.files).await;
+        }
+        staged.rejected.extend(halted.rejected);
+        Ok(true)
     }
 
     /// Judges the rows of a chunk and writes those that are accepted, each partition into files of its own.
