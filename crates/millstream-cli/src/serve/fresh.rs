@@ -59,7 +59,7 @@ pub(crate) async fn keep_fresh(backend: Arc<Backend>, cancel: CancellationToken)
                 Ok(()) => {}
                 // The others may be at the views themselves.
                 Err(error) => {
-                    tracing::info!(%error, "views were not brought up to date; trying again")
+                    tracing::info!(%error, "views were not brought up to date; trying again");
                 }
             }
         }

@@ -86,7 +86,11 @@ async fn tell_alarms(engine: &Engine) {
             }
         }
         Err(error) => {
-            tracing::warn!(code = error.code(), error = error.told(), "it is not known how housekeeping goes")
+            tracing::warn!(
+                code = error.code(),
+                error = error.told(),
+                "it is not known how housekeeping goes"
+            );
         }
     }
 }

@@ -71,7 +71,7 @@ async fn tell_waiting(live: &LoadedProject, before: &[String]) {
             }
         }
         Err(error) => {
-            tracing::warn!(error = error.told(), "the online store does not say which views have values")
+            tracing::warn!(error = error.told(), "the online store does not say which views have values");
         }
     }
 }
