@@ -44,6 +44,7 @@ fn partitions_built_in_any_order_equal_a_full_build() {
 }
 
 /// How many seeds are tried: so many, or what `MILLSTREAM_SEEDS` says.
+#[allow(clippy::disallowed_methods, reason = "a test is its own edge: it asks the environment")]
 fn seeds(usual: u64) -> u64 {
     std::env::var("MILLSTREAM_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(usual)
 }

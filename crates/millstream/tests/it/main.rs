@@ -1,5 +1,5 @@
 //! The real binary on real projects: what it says, what it leaves behind and how it exits.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod arrivals;
 mod backfill;

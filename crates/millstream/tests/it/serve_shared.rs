@@ -110,7 +110,8 @@ fn three_servers_share_the_work_and_whichever_is_killed_nothing_is_lost_or_doubl
     let workers = schedule(&servers[0])["workers"].clone();
     let mut pids: Vec<u64> = workers.as_array().unwrap().iter().map(|w| w["pid"].as_u64().unwrap()).collect();
     let mut expected: Vec<u64> = servers.iter().map(|server| server.process().into()).collect();
-    (pids.sort_unstable(), expected.sort_unstable());
+    pids.sort_unstable();
+    expected.sort_unstable();
     assert_eq!(pids, expected, "{workers}");
     for round in 1..=6 {
         arrive(&shared, round);
