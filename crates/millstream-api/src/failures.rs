@@ -50,8 +50,8 @@ pub struct StaleMark {
     /// Since when, RFC 3339; absent where that is not on record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    /// `damaged`, `failed`, `halted`, `upstream`, `set_aside`, `circuit_open`, `promise_broken`, `definition_changed`, `withheld` or
-    /// `too_old`.
+    /// `damaged`, `failed`, `halted`, `upstream`, `set_aside`, `circuit_open`, `promise_broken`, `definition_changed`, `not_defined`,
+    /// `withheld` or `too_old`.
     pub cause: &'static str,
     /// The cause in words.
     pub because: String,

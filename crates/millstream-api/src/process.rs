@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{failures::StaleAsset, project::FailedReload};
+use crate::project::FailedReload;
 
 /// What runs here.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -21,7 +21,7 @@ pub struct Readiness {
     /// The attempt to load the project again that failed, if that was the last one. What was loaded before answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_reload: Option<FailedReload>,
-    /// The assets of which an earlier version is served than there should be, the first hundred of them. Nothing waits for them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub stale: Vec<StaleAsset>,
+    /// How many assets are stale; absent while that is not known. Nothing waits for them, and `GET /v1/assets` names them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale: Option<usize>,
 }

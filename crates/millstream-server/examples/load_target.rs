@@ -105,7 +105,7 @@ impl FeatureBackend for Memory {
     }
 
     async fn ready(&self) -> Readiness {
-        Readiness { ready: true, waiting_for: Vec::new(), failed_reload: None, stale: Vec::new() }
+        Readiness { ready: true, waiting_for: Vec::new(), failed_reload: None, stale: Some(0) }
     }
 }
 

@@ -21,12 +21,26 @@ pub(crate) const VERSION: &str = "x-millstream-version";
 /// Header with the names of the assets behind an answer that are stale, whatever form its body has.
 const STALE: &str = "x-millstream-stale";
 
+/// So many bytes of names at most: proxies refuse an answer whose headers are long.
+const STALE_MAX: usize = 1024;
+
 /// Says in the answer's header which assets behind it are stale, if any is.
 pub(crate) fn mark_stale<'a>(response: &mut Response, stale: impl Iterator<Item = &'a str>) {
-    let names: Vec<&str> = stale.collect();
+    let mut names = String::new();
+    for name in stale {
+        let comma = if names.is_empty() { "" } else { ", " };
+        if names.len() + comma.len() + name.len() > STALE_MAX {
+            // The body has them all.
+            names.push_str(comma);
+            names.push_str("...");
+            break;
+        }
+        names.push_str(comma);
+        names.push_str(name);
+    }
     // Names of assets are printable.
     if !names.is_empty()
-        && let Ok(names) = HeaderValue::from_str(&names.join(", "))
+        && let Ok(names) = HeaderValue::from_str(&names)
     {
         response.headers_mut().insert(STALE, names);
     }

@@ -96,10 +96,13 @@ impl State {
                     if version(recorded) < version(seen) {
                         set::lose(&mut work, asset, version(recorded)).await?;
                     }
+                    let bad_since = bad_since(&mut work, asset).await?;
                     // What is recorded of the asset is forgotten. Its figures stay.
                     work.execute("DELETE FROM assets WHERE asset = $1", &parameters![asset.as_str()]).await?;
                     if let Some(recorded) = recorded {
                         record(&mut work, asset, recorded).await?;
+                        // What was found says nothing new of attempts that ended badly.
+                        keep_bad_since(&mut work, asset, bad_since).await?;
                         metric::insert(&mut work, asset, recorded.built_at, metrics).await?;
                     }
                 }
@@ -124,6 +127,25 @@ fn of_one() -> String {
 async fn present(work: &mut Work<'_>, asset: &AssetId) -> Result<Option<Recorded>, StateError> {
     let row = work.row(&of_one(), &parameters![asset.as_str()]).await?;
     row.map(|row| Ok(parse(row)?.1)).transpose()
+}
+
+/// Since when attempts at the asset have ended badly.
+async fn bad_since(work: &mut Work<'_>, asset: &AssetId) -> Result<Option<i64>, StateError> {
+    let sql = "SELECT bad_since FROM assets WHERE asset = $1";
+    let row = work.row(sql, &parameters![asset.as_str()]).await?;
+    Ok(row.map(|mut row| row.integer_or_null(0)).transpose()?.flatten())
+}
+
+/// An asset whose last attempt ended badly has done so since then, whatever was found of it.
+async fn keep_bad_since(
+    work: &mut Work<'_>,
+    asset: &AssetId,
+    bad_since: Option<i64>,
+) -> Result<(), StateError> {
+    let Some(since) = bad_since else { return Ok(()) };
+    let sql = "UPDATE assets SET bad_since = $2 WHERE asset = $1 AND bad_since IS NOT NULL";
+    work.execute(sql, &parameters![asset.as_str(), since]).await?;
+    Ok(())
 }
 
 pub(crate) async fn record(

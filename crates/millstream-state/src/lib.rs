@@ -77,7 +77,7 @@ pub use repair::{NewRepair, RepairAction, RepairRecord, RepairState};
 pub use run::{RunEnd, RunFilter, RunOutcome, RunRecord, RunStart};
 pub use schedule::{DecisionKind, LoggedDecision, ScheduleRecord};
 pub use sla::SlaRecord;
-pub use stale::{AssetSigns, StaleSigns};
+pub use stale::{AsideSign, AssetSigns, BrokenSign, StaleSigns};
 pub use step::{StepEnd, StepOutcome, StepRecord};
 pub use step_log::{LogLevel, LogLine, StepLogLine};
 pub use store::State;

@@ -14,7 +14,7 @@ use millstream_server::{HeldProject, JobBackend};
 use millstream_state::FailedReload;
 use millstream_types::{Percent, TimestampMicros};
 
-use super::stale::StaleMarks;
+use super::stale::{StaleMarks, Unmarked};
 use crate::{
     CliError,
     project::{Loader, cores},
@@ -35,6 +35,7 @@ pub(crate) struct Backend {
     pub(super) scheduling: Mutex<Option<Scheduling>>,
     /// The assets that are stale, as answers say it.
     pub(super) stale: ArcSwap<StaleMarks>,
+    pub(super) unmarked: Unmarked,
     /// The last attempt to load the project again, if it failed.
     pub(super) failed: Mutex<Option<FailedReload>>,
 }
@@ -72,6 +73,7 @@ impl Backend {
             reloading: tokio::sync::Mutex::default(),
             scheduling: Mutex::default(),
             stale: ArcSwap::from_pointee(stale),
+            unmarked: Unmarked::default(),
             failed: Mutex::default(),
         })
     }

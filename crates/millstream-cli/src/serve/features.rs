@@ -120,7 +120,7 @@ impl FeatureBackend for Backend {
     }
 
     async fn ready(&self) -> Readiness {
-        let (failed_reload, stale) = (self.failed_reload(), self.stale().first());
+        let (failed_reload, stale) = (self.failed_reload(), self.stale_count());
         match self.live().features.never_materialized().await {
             Ok(waiting_for) => Readiness { ready: waiting_for.is_empty(), waiting_for, failed_reload, stale },
             Err(error) => {

@@ -1,11 +1,15 @@
 //! The marks of assets that are stale, prepared for every answer that shows them: a request looks nothing up in the state store,
 //! and finds one pointer where nothing is stale.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use arc_swap::Guard;
 use millstream_api::failures::{StaleAsset, StaleMark};
-use millstream_engine::StaleAssets;
+use millstream_engine::{EngineError, Stale, StaleAssets, StaleCause};
 use millstream_types::AssetId;
 use tokio_util::sync::CancellationToken;
 
@@ -15,8 +19,8 @@ use crate::wire::Of;
 /// How often the marks are looked at; no answer is further behind than this and what the look takes.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// So many assets are named where nobody asks for one.
-const NAMED_MAX: usize = 100;
+/// Marks that could not be looked at for so long are no news any more.
+const KNOWN_MAX: Duration = Duration::from_secs(30);
 
 /// The assets that are stale, as answers say it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -24,6 +28,8 @@ pub(super) struct StaleMarks {
     assets: BTreeMap<AssetId, StaleAsset>,
     /// The feature views among them, by their own names.
     views: BTreeMap<String, StaleAsset>,
+    /// How many of the assets the project defines.
+    defined: usize,
 }
 
 impl StaleMarks {
@@ -32,7 +38,8 @@ impl StaleMarks {
             stale.iter().map(|(asset, stale)| (asset.clone(), StaleAsset::of((asset, stale)))).collect();
         let views = assets.iter().filter(|(asset, _)| asset.kind() == Some("view"));
         let views = views.map(|(asset, stale)| (asset.name().to_owned(), stale.clone())).collect();
-        Self { assets, views }
+        let is_defined = |(_, stale): &(_, &Stale)| stale.cause != StaleCause::NotDefined;
+        Self { assets, views, defined: stale.iter().filter(is_defined).count() }
     }
 
     /// The stale ones among these assets.
@@ -58,14 +65,48 @@ impl StaleMarks {
     pub(super) fn of_dataset(&self, name: &str) -> Option<StaleAsset> {
         self.assets.get(&AssetId::of_kind("dataset", name)).cloned()
     }
+}
 
-    /// The first of all.
-    pub(super) fn first(&self) -> Vec<StaleAsset> {
-        self.assets.values().take(NAMED_MAX).cloned().collect()
+/// Since when it cannot be found out which assets are stale.
+#[derive(Debug, Default)]
+pub(super) struct Unmarked(Mutex<Option<Instant>>);
+
+impl Unmarked {
+    fn since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The marks were looked at. It is told once that they cannot be, and once that they can again.
+    fn looked(&self, fault: Option<&EngineError>) {
+        let mut since = self.since();
+        match (fault, *since) {
+            (Some(error), None) => {
+                *since = Some(Instant::now());
+                tracing::warn!(
+                    code = error.code(),
+                    %error,
+                    "it cannot be found out which assets are stale; answers go on with what was known last"
+                );
+            }
+            (None, Some(_)) => {
+                *since = None;
+                tracing::info!("it is known again which assets are stale");
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+    }
+
+    fn is_long(&self, now: Instant) -> bool {
+        self.since().is_some_and(|since| now.saturating_duration_since(since) >= KNOWN_MAX)
     }
 }
 
 impl Backend {
+    /// How many assets are stale; `None` where that has not been known for a while.
+    pub(super) fn stale_count(&self) -> Option<usize> {
+        (!self.unmarked.is_long(Instant::now())).then(|| self.stale().defined)
+    }
+
     /// The assets that are stale, as they were known a moment ago.
     pub(super) fn stale(&self) -> Guard<Arc<StaleMarks>> {
         self.stale.load()
@@ -73,14 +114,12 @@ impl Backend {
 
     /// Finds out which assets are stale by now. Where that cannot be known, the marks stay as they were.
     pub(super) async fn mark_stale(&self) {
-        match self.live().engine.stale().await {
-            Ok(stale) => {
-                let marks = StaleMarks::of(&stale);
-                if **self.stale.load() != marks {
-                    self.stale.store(Arc::new(marks));
-                }
-            }
-            Err(error) => tracing::debug!(%error, "it is not known which assets are stale"),
+        let found = self.live().engine.stale().await;
+        self.unmarked.looked(found.as_ref().err());
+        let Ok(stale) = found else { return };
+        let marks = StaleMarks::of(&stale);
+        if **self.stale.load() != marks {
+            self.stale.store(Arc::new(marks));
         }
     }
 }
@@ -92,5 +131,24 @@ pub(crate) async fn keep_marked(backend: Arc<Backend>, cancel: CancellationToken
             () = cancel.cancelled() => return,
             () = tokio::time::sleep(EVERY) => backend.mark_stale().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_that_cannot_be_looked_at_are_not_known_after_a_while() {
+        let (unmarked, error) = (Unmarked::default(), EngineError::Worker { doing: "looking" });
+        unmarked.looked(None);
+        assert!(!unmarked.is_long(Instant::now() + KNOWN_MAX));
+        for _ in 0..2 {
+            unmarked.looked(Some(&error));
+            assert!(!unmarked.is_long(Instant::now()));
+        }
+        assert!(unmarked.is_long(Instant::now() + KNOWN_MAX));
+        unmarked.looked(None);
+        assert!(!unmarked.is_long(Instant::now() + KNOWN_MAX));
     }
 }

@@ -57,6 +57,13 @@ impl World {
         }
     }
 
+    /// Whether the circuit of the place that steps of the asset ask is open or half-open, as far as this process knows.
+    pub(super) fn has_open_circuit(&self, asset: &AssetId) -> bool {
+        let Some(name) = self.source_circuits.get(asset) else { return false };
+        let known = self.circuits.known();
+        known.circuits.iter().flatten().any(|(known, circuit)| known == name && circuit.open.is_some())
+    }
+
     /// The state of every circuit of which something is known.
     pub(crate) fn circuit_states(&self) -> BTreeMap<String, (Circuit, CircuitState)> {
         let now = self.options.clock.now();
@@ -124,7 +131,8 @@ pub(super) fn is_open(name: &str, until: TimestampMicros) -> String {
 }
 
 impl Circuits {
-    fn is_sound(&self, name: &str) -> bool {
+    /// Whether nothing is known against the place.
+    pub(super) fn is_sound(&self, name: &str) -> bool {
         let known = self.known();
         known.circuits.as_ref().is_some_and(|known| known.get(name).is_none_or(Circuit::is_sound))
     }

@@ -1,5 +1,8 @@
 //! Whether an attempt may follow on one that failed: its circuit may be open, and the retries of the hour may be used up.
 
+use std::collections::BTreeSet;
+
+use millstream_plan::{AssetStatus, Recorded};
 use millstream_schedule::CircuitState;
 use millstream_types::AssetId;
 
@@ -57,11 +60,50 @@ impl World {
         }
     }
 
-    /// A source was looked at before its step, and gave what it has or this fault. Looking asks the place as an attempt does.
-    pub(crate) async fn looked(&self, asset: &AssetId, fault: Option<&EngineError>, events: &Publisher) {
-        match fault {
-            Some(fault) => drop(self.attempt_failed(asset, fault, false, events).await),
-            None => self.attempt_ended(asset, events).await,
+    /// A source was looked at before its step, and gave the parts that wait or a fault. While the circuit is closed a step follows on a
+    /// fault, whose attempts count. Otherwise the look was the probe.
+    pub(crate) async fn looked_before_step(
+        &self,
+        asset: &AssetId,
+        found: Result<&[String], &EngineError>,
+        events: &Publisher,
+    ) {
+        if found.is_ok() || self.has_open_circuit(asset) {
+            self.looked(asset, found, events).await;
+        }
+    }
+
+    /// A source was looked at, and gave the parts that wait or a fault. A place that lists what it has may still let nobody read it, so
+    /// that a look that finds something says nothing yet.
+    pub(crate) async fn looked(
+        &self,
+        asset: &AssetId,
+        found: Result<&[String], &EngineError>,
+        events: &Publisher,
+    ) {
+        match found {
+            Err(fault) => drop(self.attempt_failed(asset, fault, false, events).await),
+            Ok([]) => self.has_read_all(asset, events).await,
+            Ok(_) => {}
+        }
+    }
+
+    /// Nothing of the source waits to be read, which is as good as an attempt that ended well, unless a source that shares the circuit
+    /// has failed: its next step tells.
+    async fn has_read_all(&self, asset: &AssetId, events: &Publisher) {
+        let Some(name) = self.source_circuits.get(asset).filter(|name| !self.circuits.is_sound(name)) else {
+            return;
+        };
+        let sharing = self.source_circuits.iter().filter(|(_, circuit)| *circuit == name);
+        let sharing: BTreeSet<AssetId> = sharing.map(|(asset, _)| asset.clone()).collect();
+        match self.state.recorded_among(&sharing).await {
+            Ok(recorded) => {
+                let has_failed = |known: &Recorded| matches!(known.status, AssetStatus::Failed { .. });
+                if !recorded.values().any(has_failed) {
+                    self.attempt_ended(asset, events).await;
+                }
+            }
+            Err(error) => tracing::warn!(%asset, %error, "that a place answers was not recorded"),
         }
     }
 

@@ -64,14 +64,14 @@ impl Tenure {
         Ok(())
     }
 
-    /// A source that was looked at has answered, or has not.
+    /// A source was looked at, and gave the parts that wait or a fault.
     pub(super) async fn learn_from_look(
         &mut self,
         asset: &AssetId,
-        fault: Option<&EngineError>,
+        found: Result<&[String], &EngineError>,
     ) -> Result<(), EngineError> {
         let (world, events) = (self.engine.world().clone(), self.events.clone());
-        world.looked(asset, fault, &events).await;
+        world.looked(asset, found, &events).await;
         self.tell_circuits().await
     }
 

@@ -18,7 +18,7 @@ use crate::{
     event::ended_well, run::halting,
 };
 
-/// How long the listing of a source may take.
+/// How long the listing of a source may take, unless its `timeout` is longer.
 const LOOK_MAX: Duration = Duration::from_secs(60);
 
 /// So many runs that are over are known, of which something may still be heard: as many as the bus keeps events.
@@ -40,7 +40,8 @@ pub(super) struct Look {
 
 /// What a look at a source found.
 enum Seen {
-    Parts { is_any: bool },
+    /// The parts that wait.
+    Parts(Vec<String>),
     Fault(EngineError),
 }
 
@@ -243,11 +244,12 @@ impl Tenure {
         let (engine, asset) = (self.engine.clone(), asset.clone());
         self.looks.spawn(async move {
             let waiting = AssertUnwindSafe(waiting(engine.world(), &asset, false, false)).catch_unwind();
-            let found = match timeout(LOOK_MAX, waiting).await {
-                Ok(Ok(Ok(parts))) => Seen::Parts { is_any: !parts.is_empty() },
+            let longest = engine.world().step_rules(&asset).timeout.map_or(LOOK_MAX, |own| own.max(LOOK_MAX));
+            let found = match timeout(longest, waiting).await {
+                Ok(Ok(Ok(parts))) => Seen::Parts(parts),
                 Ok(Ok(Err(error))) => Seen::Fault(error),
                 Ok(Err(_)) => Seen::Fault(EngineError::Worker { doing: "listing a source" }),
-                Err(_) => Seen::Fault(EngineError::TimedOut { asset: asset.clone(), after: LOOK_MAX }),
+                Err(_) => Seen::Fault(EngineError::TimedOut { asset: asset.clone(), after: longest }),
             };
             Look { asset, found }
         });
@@ -257,18 +259,18 @@ impl Tenure {
         // Panics are caught within, and the task is cancelled by the end of the tenure alone.
         let Ok(Look { asset, found }) = looked else { return Ok(()) };
         self.looking.remove(&asset);
-        let fault = match &found {
-            Seen::Parts { .. } => None,
-            Seen::Fault(error) => Some(error),
+        let outcome = match &found {
+            Seen::Parts(parts) => Ok(parts.as_slice()),
+            Seen::Fault(error) => Err(error),
         };
-        self.learn_from_look(&asset, fault).await?;
+        self.learn_from_look(&asset, outcome).await?;
         match found {
-            Seen::Parts { is_any: true } => {
+            Seen::Parts(parts) if !parts.is_empty() => {
                 let now = self.now();
                 let decisions = self.scheduler.files_appeared(&asset, now);
                 return self.carry_out(decisions, &[]).await;
             }
-            Seen::Parts { is_any: false } => {}
+            Seen::Parts(_) => {}
             Seen::Fault(error) => {
                 let (code, error) = (error.code(), told(&error));
                 tracing::warn!(%asset, code, error, "a source could not be listed; it is listed again later");

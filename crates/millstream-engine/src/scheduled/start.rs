@@ -4,10 +4,7 @@
 
 use std::{
     panic::AssertUnwindSafe,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -55,7 +52,9 @@ pub(super) enum Became {
     /// There was nothing to do, so that the step left no run.
     Idle,
     /// The place that it asks did not answer when it was looked at, and its circuit is open, so that there was no attempt.
-    Unreached,
+    Unreached {
+        because: String,
+    },
     /// Somebody else works on the asset, so that the step did not begin.
     KeptAway(StateError),
 }
@@ -122,14 +121,14 @@ impl StepEnding {
     ) -> Result<Self, StateError> {
         let ended = match ended {
             Ok(Became::KeptAway(because)) => return Err(because),
-            Ok(Became::Unreached) => {
+            Ok(Became::Unreached { because }) => {
                 let (took, ending) = (span(took), Ending::Unreachable);
                 return Ok(Self {
                     ending,
                     took,
                     versions: Vec::new(),
                     is_doubtful: false,
-                    fault: None,
+                    fault: Some(because),
                     halted_by: Vec::new(),
                 });
             }
@@ -273,13 +272,19 @@ async fn run(
         }
         lease => lease?,
     };
-    let (telling, is_held) = (events.clone(), AtomicBool::new(false));
+    let (telling, unreached) = (events.clone(), OnceLock::new());
     let planned = async {
         let mut plan = Box::pin(observe(world, request, Some(&telling))).await?;
-        let is_unreadable = |step: &PlannedStep| matches!(step.reason, Reason::Unreadable { .. });
-        if plan.steps.iter().any(is_unreadable) && world.held_by_circuit(asset).is_some() {
-            // The look was the try, and the place is not asked once more.
-            is_held.store(true, Ordering::Relaxed);
+        let unreadable = |step: &PlannedStep| match &step.reason {
+            Reason::Unreadable { because } => Some(because.clone()),
+            _ => None,
+        };
+        if let Some(because) = plan.steps.iter().find_map(unreadable)
+            && world.held_by_circuit(asset).is_some()
+        {
+            // The look was the try, and the place is not asked once more. No run tells of it.
+            tracing::warn!(%asset, error = because, "a source could not be looked at; its step waits for the circuit");
+            let _ = unreached.set(because);
             return Ok(None);
         }
         if let Some(cause) = repair {
@@ -297,8 +302,10 @@ async fn run(
     let ran = Box::pin(running).await?;
     Ok(match ran {
         Some(report) => Became::Run(report),
-        None if is_held.into_inner() => Became::Unreached,
-        None => Became::Idle,
+        None => match unreached.into_inner() {
+            Some(because) => Became::Unreached { because },
+            None => Became::Idle,
+        },
     })
 }
 

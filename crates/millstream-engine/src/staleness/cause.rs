@@ -39,6 +39,8 @@ pub enum StaleCause {
     },
     /// What the asset holds was made by an earlier definition.
     DefinitionChanged,
+    /// The project defines the asset no more, so that nothing makes it again.
+    NotDefined,
     /// The asset's rows are older than this check allows.
     TooOld {
         check: CheckId,
@@ -63,6 +65,7 @@ impl StaleCause {
             Self::Withheld { .. } => "withheld",
             Self::PromiseBroken { .. } => "promise_broken",
             Self::DefinitionChanged => "definition_changed",
+            Self::NotDefined => "not_defined",
             Self::TooOld { .. } => "too_old",
             Self::Upstream { .. } => "upstream",
         }
@@ -94,6 +97,7 @@ impl fmt::Display for StaleCause {
             }
             Self::PromiseBroken { promise } => write!(f, "a promise is broken: {promise}"),
             Self::DefinitionChanged => f.write_str("the definition has changed and is not built yet"),
+            Self::NotDefined => f.write_str("the project defines it no more"),
             Self::TooOld { check } => write!(f, "the rows are older than the check `{check}` allows"),
             Self::Upstream { asset, because } => write!(f, "made of `{asset}`: {because}"),
         }

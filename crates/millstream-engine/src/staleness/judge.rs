@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use millstream_plan::{AssetFacts, AssetStatus, Graph};
 use millstream_project::StepsSpec;
 use millstream_schedule::Promise;
-use millstream_state::{AssetSigns, StaleSigns};
+use millstream_state::{AsideSign, AssetSigns, BrokenSign, StaleSigns};
 use millstream_types::{AssetId, TimestampMicros};
 
 use super::{Stale, StaleAssets, StaleCause};
+
+/// Whoever watches a promise records that at least each minute. After so many microseconds without a record, nobody does.
+const WATCHED_MAX: i64 = 3 * 60_000_000;
 
 /// What the project says, as far as staleness depends on it.
 pub(super) struct Rules<'a> {
@@ -16,6 +19,7 @@ pub(super) struct Rules<'a> {
     /// The circuit of each source.
     pub circuits: &'a BTreeMap<AssetId, String>,
     pub steps: &'a BTreeMap<AssetId, StepsSpec>,
+    pub now: TimestampMicros,
 }
 
 /// Which assets are stale. Of several causes that an asset has itself, the one is told that says most about what has to be done, with
@@ -37,18 +41,29 @@ pub(super) fn judge(rules: &Rules<'_>, signs: &StaleSigns) -> StaleAssets {
             stale.insert(facts.id.clone(), found);
         }
     }
+    stale.extend(left_behind(rules, signs));
     StaleAssets(stale)
+}
+
+/// The tables that the project defines no more: who names them still reads what their last step left.
+fn left_behind<'a>(
+    rules: &'a Rules<'_>,
+    signs: &'a StaleSigns,
+) -> impl Iterator<Item = (AssetId, Stale)> + 'a {
+    let is_left = move |asset: &AssetId| asset.kind().is_none() && rules.graph.get(asset).is_none();
+    let left = signs.assets.iter().filter(move |(asset, known)| is_left(asset) && known.was_built());
+    left.map(|(asset, _)| (asset.clone(), Stale { since: None, cause: StaleCause::NotDefined }))
 }
 
 fn own(rules: &Rules<'_>, signs: &StaleSigns, facts: &AssetFacts, known: &AssetSigns) -> Option<Stale> {
     let asset = &facts.id;
     let causes: Vec<(Option<TimestampMicros>, StaleCause)> = [
         damage(signs, asset),
-        aside(signs, asset, known),
+        aside(signs, facts, known),
         circuit(rules, signs, asset),
         attempt(known),
         withheld(asset, known),
-        promise(rules, signs, asset),
+        promise(rules, signs, asset, known),
         (known.fingerprint != facts.fingerprint).then_some((None, StaleCause::DefinitionChanged)),
     ]
     .into_iter()
@@ -66,10 +81,14 @@ fn damage(signs: &StaleSigns, asset: &AssetId) -> Option<(Option<TimestampMicros
 
 fn aside(
     signs: &StaleSigns,
-    asset: &AssetId,
+    facts: &AssetFacts,
     known: &AssetSigns,
 ) -> Option<(Option<TimestampMicros>, StaleCause)> {
-    let (since, failures) = *signs.aside.get(asset)?;
+    let AsideSign { since, failures, definition } = *signs.aside.get(&facts.id)?;
+    // Only a process that schedules the project takes the record back, and none may be at work.
+    if definition != facts.fingerprint || known.is_built_since(since) {
+        return None;
+    }
     let error = match &known.status {
         AssetStatus::Built => None,
         AssetStatus::Halted { reason } => Some(reason.clone()),
@@ -106,16 +125,23 @@ fn withheld(asset: &AssetId, known: &AssetSigns) -> Option<(Option<TimestampMicr
     is_behind.then_some((Some(known.built_at), StaleCause::Withheld { version }))
 }
 
-/// A step that takes too long says nothing of what the asset holds.
+/// A step that takes too long says nothing of what the asset holds. What nobody watches any more was told of an earlier version, where
+/// the asset was built since.
 fn promise(
     rules: &Rules<'_>,
     signs: &StaleSigns,
     asset: &AssetId,
+    known: &AssetSigns,
 ) -> Option<(Option<TimestampMicros>, StaleCause)> {
     let sla = &rules.steps.get(asset)?.sla;
     let is_made =
         |promise: &Promise| *promise != Promise::StepAtMost && sla.promises().any(|one| one == *promise);
-    let broken = signs.broken.get(asset)?.iter().filter(|(promise, _)| is_made(promise));
-    let (promise, since) = broken.min_by_key(|(_, since)| *since)?;
+    let is_past = |broken: &BrokenSign| {
+        let is_watched = rules.now.0.saturating_sub(broken.judged_until.0) <= WATCHED_MAX;
+        !is_watched && known.is_built_since(broken.since)
+    };
+    let broken = signs.broken.get(asset)?.iter();
+    let broken = broken.filter(|broken| is_made(&broken.promise) && !is_past(broken));
+    let BrokenSign { promise, since, .. } = broken.min_by_key(|broken| broken.since)?;
     Some((Some(*since), StaleCause::PromiseBroken { promise: sla.words(*promise) }))
 }

@@ -55,8 +55,10 @@ impl Engine {
 
 impl World {
     pub(crate) async fn stale(&self) -> Result<StaleAssets, EngineError> {
-        let signs = self.state.stale_signs().await?;
-        let rules = Rules { graph: &self.project.graph, circuits: &self.source_circuits, steps: &self.steps };
+        let now = self.options.clock.now();
+        let signs = self.state.stale_signs(now).await?;
+        let (graph, circuits, steps) = (&self.project.graph, &self.source_circuits, &self.steps);
+        let rules = Rules { graph, circuits, steps, now };
         Ok(judge::judge(&rules, &signs))
     }
 }

@@ -167,19 +167,69 @@ fn a_source_that_is_away_opens_its_circuit_and_is_read_again_when_it_answers() {
 }
 
 #[test]
-fn looks_that_hang_count_for_the_circuit_as_attempts_do() {
+fn a_look_before_a_step_does_not_count_beside_the_attempt() {
     block_on(async {
         let text = HOURLY.replace("schedule: every 1h", "timeout: 50ms\nretry: {attempts: 1}");
         let world = world(&text);
         world.definition.script.silence("events", true);
         let state = world.state().await;
-        for (run, counted) in [(1, Some(2)), (2, Some(4)), (3, None)] {
+        for (run, counted) in [(1, Some(1)), (2, Some(2)), (3, Some(3)), (4, Some(4)), (5, None)] {
             world.act(&Act::Run(Default::default())).await;
             let circuits = state.circuits().await.unwrap();
             let circuit = &circuits["source:events"];
             let counts = circuit.open.is_none().then_some(circuit.failures.len());
             assert_eq!(counts, counted, "run {run}: {circuit:?}");
         }
+    });
+}
+
+#[test]
+fn a_place_that_lists_but_lets_nobody_read_opens_its_circuit_and_does_not_close_it_by_a_look() {
+    block_on(async {
+        let text = HOURLY.replace("schedule: every 1h", "retry: {attempts: 4, base: 1ms, cap: 1ms}");
+        let world = world(&text);
+        world.definition.script.fail("events", Call::Read, Harm::Passing, 1_000);
+        let state = world.state().await;
+        let known = async || state.circuits().await.unwrap().remove("source:events").unwrap_or_default();
+        world.act(&Act::Run(Default::default())).await;
+        assert_eq!((known().await.failures.len(), known().await.open), (4, None));
+        world.act(&Act::Run(Default::default())).await;
+        let opened = known().await.open.expect("the fifth attempt opens it");
+        world.clock.pass(31);
+        world.act(&Act::Run(Default::default())).await;
+        let probed = known().await.open.expect("listing is no answer");
+        assert_eq!((probed.since, probed.wait.ms()), (opened.since, 60_000), "{probed:?}");
+        world.definition.script.calm("events");
+        world.clock.pass(61);
+        world.run().await;
+        assert!(state.circuits().await.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_source_with_nothing_new_does_not_speak_for_another_that_fails_behind_the_same_connection() {
+    block_on(async {
+        let source = |name: &str| {
+            format!(
+                "=== sources/{name}.yaml\nconnector: {{type: scripted, connection: shelf, place: {name}}}\n\
+                 retry: {{attempts: 1}}\ncontract: {{columns: {{id: {{type: int64, required: true}}}}}}\n"
+            )
+        };
+        let connection = "=== connections/shelf.yaml\ntype: scripted\npassword: x\n";
+        let world = world(&format!("{connection}{}{}", source("events"), source("idle")));
+        world.definition.script.put("idle", "a", "id\n1");
+        world.run().await;
+        world.definition.script.put("events", "b", "id\n3");
+        world.definition.script.fail("events", Call::Read, Harm::Passing, 2);
+        let state = world.state().await;
+        let failures =
+            async || state.circuits().await.unwrap().get("shelf").map(|known| known.failures.len());
+        for counted in 1..=2 {
+            world.act(&Act::Run(Default::default())).await;
+            assert_eq!(failures().await, Some(counted));
+        }
+        world.run().await;
+        assert_eq!(failures().await, None);
     });
 }
 
@@ -199,8 +249,8 @@ fn a_connection_says_when_its_circuit_opens_or_that_it_has_none() {
                 .map(|circuit| (circuit.failures.len(), circuit.open.map(|open| open.wait.ms())))
         })
     };
-    assert_eq!(run(""), Some((2, None)));
-    assert_eq!(run("circuit: {failures: 2, wait: 5s}"), Some((0, Some(5_000))));
+    assert_eq!(run(""), Some((1, None)));
+    assert_eq!(run("circuit: {failures: 1, wait: 5s}"), Some((0, Some(5_000))));
     assert_eq!(run("circuit: off"), None);
 }
 

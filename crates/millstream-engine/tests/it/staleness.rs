@@ -1,9 +1,13 @@
 //! Which assets are stale, and why: what fails, waits or was changed is told of what is served, and of all that is made of it.
 
+use std::time::Duration;
+
 use millstream_engine::{Clock, RunRequest};
-use millstream_schedule::{Circuit, CircuitPolicy, Promise, PromiseState, WatchedPromise};
-use millstream_state::SlaRecord;
-use millstream_types::{AssetId, TimestampMicros};
+use millstream_schedule::{
+    Circuit, CircuitPolicy, Promise, PromiseState, RecordedAside, RecordedAsset, WatchedPromise,
+};
+use millstream_state::{Holder, LeaseRequest, ScheduleRecord, SlaRecord};
+use millstream_types::{AssetId, Fingerprint, TimestampMicros};
 
 use crate::harness::{Act, Call, Definition, Harm, Line, World, block_on};
 
@@ -125,13 +129,24 @@ fn a_definition_that_has_changed_and_is_not_built_is_told() {
 }
 
 #[test]
+fn a_table_that_is_defined_no_more_is_told_as_long_as_it_is_there() {
+    block_on(async {
+        let mut world = world().await;
+        world.define(&CHAIN.replace("=== tables/gold/other.sql\nSELECT 1 AS one\n", ""));
+        assert_eq!(stale(&world).await, ["gold.other not_defined: the project defines it no more"]);
+    });
+}
+
+#[test]
 fn open_circuits_and_broken_promises_are_told_until_they_are_over() {
     block_on(async {
         let world = world().await;
         let (state, now) = (world.state().await, world.clock.now());
         let policy = CircuitPolicy::default();
         let fail = move |circuit: &mut Circuit| {
-            (0..5).for_each(|_| assert!(circuit.failed(&policy, now).is_none_or(|_| true)))
+            (0..5).for_each(|_| {
+                circuit.failed(&policy, now);
+            })
         };
         state.change_circuit("source:events", fail).await.unwrap();
         world.clock.pass(30);
@@ -150,5 +165,48 @@ fn open_circuits_and_broken_promises_are_told_until_they_are_over() {
         let found = stale(&world).await;
         let line = found.iter().find(|line| line.starts_with("silver.events")).unwrap();
         assert_eq!(line, "silver.events promise_broken 20 s: a promise is broken: at most 2h old");
+        // Whoever watches says when it is kept again.
+        world.definition.script.put("events", "b", "id\n3");
+        world.run().await;
+        assert!(stale(&world).await.iter().any(|line| line.starts_with("silver.events promise_broken")));
+        // Nobody does, and what was told was told of the version before.
+        world.clock.pass(600);
+        assert_eq!(stale(&world).await, [""; 0]);
+    });
+}
+
+/// Puts the asset aside, as a process does that schedules the project.
+async fn set_aside(world: &World, asset: &AssetId, definition: Fingerprint) {
+    let (state, now) = (world.state().await, world.clock.now());
+    let (assets, holder) = ([AssetId::new("schedule")], Holder::this_process("serve", now));
+    let length = Duration::from_secs(60);
+    let lease =
+        state.take_lease(&LeaseRequest { assets: &assets, holder: &holder, now, length }).await.unwrap();
+    let aside = RecordedAside { since: now, definition };
+    let recorded = [RecordedAsset { failures: 5, aside: Some(aside), ..RecordedAsset::new(asset.clone()) }];
+    state.record_schedule(&ScheduleRecord { lease, assets: &recorded, decisions: &[] }).await.unwrap();
+    state.end_lease(lease).await.unwrap();
+}
+
+#[test]
+fn what_was_set_aside_and_then_built_by_a_command_is_fresh_although_nobody_schedules() {
+    block_on(async {
+        let world = world().await;
+        let (state, events) = (world.state().await, AssetId::new("silver.events"));
+        let definition = state.recorded_of(&events).await.unwrap().unwrap().fingerprint;
+        set_aside(&world, &events, definition).await;
+        let found = stale(&world).await;
+        assert!(found.iter().any(|line| line.starts_with("silver.events set_aside 0 s: ")), "{found:?}");
+        state.ask_to_resume(&events, world.clock.now()).await.unwrap();
+        assert_eq!(stale(&world).await, [""; 0], "it was asked for");
+        state.resumed(&events).await.unwrap();
+        world.clock.pass(60);
+        world.definition.script.put("events", "b", "id\n3");
+        world.run().await;
+        state.resumed(&events).await.unwrap();
+        assert_eq!(stale(&world).await, [""; 0], "it was built since");
+        // An earlier definition that failed says nothing of this one.
+        set_aside(&world, &events, Fingerprint::new([3; 32])).await;
+        assert_eq!(stale(&world).await, [""; 0]);
     });
 }

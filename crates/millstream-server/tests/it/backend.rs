@@ -414,7 +414,7 @@ impl FeatureBackend for Shop {
     async fn ready(&self) -> Readiness {
         let ready = self.waiting.load(Ordering::SeqCst) == 0;
         let waiting_for = if ready { Vec::new() } else { vec!["the online store".to_owned()] };
-        Readiness { ready, waiting_for, failed_reload: None, stale: Vec::new() }
+        Readiness { ready, waiting_for, failed_reload: None, stale: Some(0) }
     }
 }
 
@@ -435,12 +435,14 @@ impl QueryBackend for Shop {
         let texts: ArrayRef = Arc::new(StringArray::from(vec![None, Some("b")]));
         let batch = RecordBatch::try_new(schema.clone(), vec![ids, texts]).unwrap();
         let batch = batch.slice(0, request.limit.min(2));
-        let stale = request.sql.contains("stale").then(|| stale("silver.orders"));
+        let count =
+            if request.sql.contains("all_stale") { 300 } else { usize::from(request.sql.contains("stale")) };
+        let stale = std::iter::repeat_with(|| stale("silver.orders")).take(count);
         Ok(QueryAnswer {
             schema,
             batches: vec![batch.clone(), batch],
             truncated: request.limit < 2,
-            stale: stale.into_iter().collect(),
+            stale: stale.collect(),
         })
     }
 }

@@ -55,3 +55,18 @@ async fn rows_of_a_stale_table_are_marked() {
     let arrow = server.send("POST", "/v1/query", &[ARROW], query.as_bytes()).await;
     assert_eq!(arrow.header(HEADER), Some("silver.orders"));
 }
+
+#[tokio::test]
+async fn the_header_has_a_bound_and_the_body_has_none() {
+    let server = start(options()).await;
+    let answer = server.post("/v1/query", r#"{"sql": "select id from all_stale"}"#).await;
+    assert_eq!(answer.json()["stale"].as_array().map(Vec::len), Some(300));
+    let header = answer.header(HEADER).unwrap();
+    assert!(header.len() <= 1_100 && header.ends_with("silver.orders, ..."), "{header}");
+}
+
+#[tokio::test]
+async fn whoever_has_no_token_is_told_how_many_assets_are_stale_and_not_which() {
+    let server = start(options()).await;
+    assert_eq!(server.get("/ready").await.json(), json!({"ready": true, "waiting_for": [], "stale": 0}));
+}

@@ -1,8 +1,10 @@
 //! Repairs and the signs of staleness: what is recorded is found again, and counted within its bounds.
 
+use std::time::Duration;
+
 use millstream_plan::{AssetStatus, Recorded};
 use millstream_schedule::{Circuit, CircuitPolicy};
-use millstream_state::{NewRepair, RepairAction, RepairState, StepOutcome};
+use millstream_state::{FoundAsset, Holder, LeaseRequest, NewRepair, RepairAction, RepairState, StepOutcome};
 use millstream_types::TimestampMicros;
 
 use crate::{
@@ -14,7 +16,11 @@ on_each_database! {
     a_repair_is_recorded_once_until_it_is_over,
     what_is_given_up_is_not_begun_again,
     signs_are_found_since_the_first_bad_attempt,
+    what_is_found_of_an_asset_leaves_since_when_it_ends_badly,
+    the_lease_of_a_holder_that_is_gone_is_no_sign_that_somebody_writes,
 }
+
+const NOW: TimestampMicros = TimestampMicros(1_000_000);
 
 fn repair(state: RepairState, at: i64) -> NewRepair {
     NewRepair {
@@ -61,7 +67,7 @@ async fn what_is_given_up_is_not_begun_again(place: Place) {
 
 async fn signs_are_found_since_the_first_bad_attempt(place: Place) {
     let state = place.open().await;
-    assert_eq!(state.stale_signs().await.unwrap(), Default::default());
+    assert_eq!(state.stale_signs(NOW).await.unwrap(), Default::default());
     let orders = asset("silver.orders");
     let built = recorded(3);
     let failed = |at: i64| Recorded {
@@ -82,7 +88,7 @@ async fn signs_are_found_since_the_first_bad_attempt(place: Place) {
         state.begin_run(&start).await.unwrap();
         let step = step(&start.run, "silver.orders", outcome);
         state.record_step(&end(&step, Some(&recorded))).await.unwrap();
-        since.push(state.stale_signs().await.unwrap().assets[&orders].bad_since.map(|at| at.0));
+        since.push(state.stale_signs(NOW).await.unwrap().assets[&orders].bad_since.map(|at| at.0));
     }
     assert_eq!(since, [None, Some(100), Some(100), None, Some(300)]);
     let policy = CircuitPolicy::default();
@@ -93,8 +99,45 @@ async fn signs_are_found_since_the_first_bad_attempt(place: Place) {
     };
     state.change_circuit("shop", fail).await.unwrap();
     state.begin_repair(&repair(RepairState::Due, 5)).await.unwrap();
-    let signs = state.stale_signs().await.unwrap();
+    let signs = state.stale_signs(NOW).await.unwrap();
     assert_eq!(signs.circuits["shop"], TimestampMicros(4));
     assert_eq!(signs.damaged[&orders], (TimestampMicros(5), "a file is damaged".to_owned()));
     assert_eq!(signs.assets[&orders].version, built.version);
+}
+
+async fn what_is_found_of_an_asset_leaves_since_when_it_ends_badly(place: Place) {
+    let state = place.open().await;
+    let (orders, start) = (asset("silver.orders"), run(1));
+    let halted = AssetStatus::Halted { reason: "no".into() };
+    let bad = Recorded { status: halted.clone(), built_at: TimestampMicros(100), ..recorded(3) };
+    state.begin_run(&start).await.unwrap();
+    let ended = step(&start.run, "silver.orders", StepOutcome::Built);
+    state.record_step(&end(&ended, Some(&recorded(3)))).await.unwrap();
+    state.record_step(&end(&ended, Some(&bad))).await.unwrap();
+    let seen = state.recorded_of(&orders).await.unwrap().unwrap();
+    let compacted = Recorded { version: recorded(4).version, ..seen.clone() };
+    let found = FoundAsset { asset: &orders, seen: Some(&seen), recorded: Some(&compacted), metrics: &[] };
+    state.record_found(&[found]).await.unwrap();
+    let sign = state.stale_signs(NOW).await.unwrap().assets.remove(&orders).unwrap();
+    assert_eq!((sign.bad_since, sign.version), (Some(TimestampMicros(100)), recorded(4).version));
+    let sound = Recorded { status: AssetStatus::Built, ..compacted.clone() };
+    let found = FoundAsset { asset: &orders, seen: Some(&compacted), recorded: Some(&sound), metrics: &[] };
+    state.record_found(&[found]).await.unwrap();
+    assert_eq!(state.stale_signs(NOW).await.unwrap().assets[&orders].bad_since, None);
+}
+
+async fn the_lease_of_a_holder_that_is_gone_is_no_sign_that_somebody_writes(place: Place) {
+    let state = place.open().await;
+    let (orders, start) = (asset("silver.orders"), run(1));
+    state.begin_run(&start).await.unwrap();
+    let ended = step(&start.run, "silver.orders", StepOutcome::Built);
+    state.record_step(&end(&ended, Some(&recorded(3)))).await.unwrap();
+    let is_leased = async |now| state.stale_signs(now).await.unwrap().assets[&orders].is_leased;
+    let (holder, length) = (Holder::this_process("run", NOW), Duration::from_secs(2));
+    let request = LeaseRequest { assets: &[orders.clone()], holder: &holder, now: NOW, length };
+    state.take_lease(&request).await.unwrap();
+    assert!(is_leased(NOW).await);
+    // A database with a clock of its own goes by that.
+    tokio::time::sleep(2 * length).await;
+    assert!(!is_leased(TimestampMicros(NOW.0 + 10_000_000)).await);
 }

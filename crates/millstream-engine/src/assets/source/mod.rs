@@ -60,7 +60,7 @@ impl Kind for Sources {
         // Only a look before a run asks on behalf of a step; a plan that is only shown leaves no trace.
         for (facts, parts) in look.assets.iter().zip(looked) {
             if let Some(events) = look.alone {
-                look.world.looked(&facts.id, parts.as_ref().err(), events).await;
+                look.world.looked_before_step(&facts.id, parts.as_deref(), events).await;
             }
             match parts {
                 Ok(parts) => {
