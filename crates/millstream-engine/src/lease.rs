@@ -32,6 +32,11 @@ const BEAT: Duration = Duration::from_secs(10);
 const BEAT_AGAIN: Duration = Duration::from_secs(1);
 const BEAT_MAX: Duration = Duration::from_secs(20);
 
+/// For so long after a process could not renew its leases in time it takes nobody's lease to be over by its time alone: an outage of
+/// the state store is one of all holders. A beat that hangs is known to have failed when it is tried for the last time before the
+/// store is back, and the beats of others may come as late after that.
+const GRACE: Duration = BEAT_MAX.saturating_add(BEAT_AGAIN).saturating_mul(2);
+
 /// How long everybody waits for housekeeping, which gives its leases back after each bounded round. The time is longer than that for
 /// which a lease of housekeeping that ended on another machine keeps others away.
 const HOUSEKEEPING_MAX: Duration = LENGTH.saturating_add(Duration::from_secs(30));
@@ -143,8 +148,13 @@ impl World {
     ) -> Result<(LeaseToken, Renewed), EngineError> {
         let asked = Instant::now();
         let (mut looks, mut is_told) = (looks().build(), false);
+        let mut last = Renewed::now(self.options.clock.as_ref());
         loop {
             let begun = Renewed::now(self.options.clock.as_ref());
+            if begun.is_late_after(last) {
+                self.state.spare_leases(GRACE);
+            }
+            last = begun;
             let request = LeaseRequest { assets, holder, now: begun.wall, length: LENGTH };
             let mut taking = self.state.take_lease(&request);
             let taken = tokio::select! {
@@ -175,7 +185,10 @@ impl World {
                         () = wanted.cancelled() => return Err(EngineError::Cancelled),
                     }
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    self.state.spare_leases(GRACE);
+                    return Err(error.into());
+                }
             }
         }
     }
@@ -190,9 +203,10 @@ impl Lease {
         }
         let now = Renewed::now(self.clock.as_ref());
         let last = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.since(last) < BEAT + BEAT_MAX {
+        if !now.is_late_after(last) {
             return Ok(());
         }
+        self.state.spare_leases(GRACE);
         self.state.renew_lease(self.token, now.wall, LENGTH).await?;
         *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = now;
         Ok(())
@@ -258,6 +272,9 @@ impl Beat {
         loop {
             tokio::time::sleep(pause).await;
             let now = Renewed::now(self.clock.as_ref());
+            if now.is_late_after(*self.renewed.lock().unwrap_or_else(PoisonError::into_inner)) {
+                self.state.spare_leases(GRACE);
+            }
             let renewal = self.state.renew_lease(self.token, now.wall, LENGTH);
             pause = BEAT_AGAIN;
             match tokio::time::timeout(BEAT_MAX, renewal).await {
@@ -270,9 +287,13 @@ impl Beat {
                     return self.cancel.cancel();
                 }
                 Ok(Err(error)) => {
+                    self.state.spare_leases(GRACE);
                     tracing::warn!(error = told(&error), "the end of a lease was not moved on; trying again");
                 }
-                Err(_) => tracing::warn!("the state store does not answer; trying again"),
+                Err(_) => {
+                    self.state.spare_leases(GRACE);
+                    tracing::warn!("the state store does not answer; trying again");
+                }
             }
         }
     }
@@ -281,6 +302,11 @@ impl Beat {
 impl Renewed {
     fn now(clock: &dyn Clock) -> Self {
         Self { monotonic: Instant::now(), wall: clock.now() }
+    }
+
+    /// Whether a beat was missed since `earlier`.
+    fn is_late_after(self, earlier: Self) -> bool {
+        self.since(earlier) >= BEAT + BEAT_MAX
     }
 
     fn since(self, earlier: Self) -> Duration {

@@ -6,7 +6,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    sync::PoisonError,
+    time::{Duration, Instant},
 };
 
 use futures::future::{BoxFuture, FutureExt};
@@ -53,10 +54,11 @@ impl State {
         async move {
             changed!(self, async {
                 let mut work = self.change("take the lease").await?;
-                let now = work.now(request.now).await?;
+                let (now, is_spared) = (work.now(request.now).await?, self.spares_leases());
                 let (held, ended): (Vec<_>, Vec<_>) =
                     leases(&mut work).await?.into_iter().partition(|lease| {
-                        lease.keeps_away(now, self.is_local()) && !lease.holder.has_mark_of(request.holder)
+                        lease.keeps_away(now, is_spared, self.is_local())
+                            && !lease.holder.has_mark_of(request.holder)
                     });
                 for lease in &ended {
                     end(&mut work, lease.token).await?;
@@ -113,6 +115,19 @@ impl State {
         .boxed()
     }
 
+    /// Lets leases whose time is over keep others away for `grace` from now, as far as this process judges. One that was cut off
+    /// from the store itself cannot know who else was, and holders that live renew their leases meanwhile. A holder that is known
+    /// to be gone keeps nobody away even so.
+    pub fn spare_leases(&self, grace: Duration) {
+        let until = Instant::now().checked_add(grace);
+        let mut spared = self.spared.lock().unwrap_or_else(PoisonError::into_inner);
+        *spared = until.max(*spared);
+    }
+
+    fn spares_leases(&self) -> bool {
+        self.spared.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Instant::now() < until)
+    }
+
     /// The leases that keep others away: without those whose time is over, or whose holders are known to be gone. Waits for
     /// nobody. `now` is the time of the caller, used where the database has no clock of its own.
     pub fn leases(&self, now: TimestampMicros) -> BoxFuture<'_, Result<Vec<HeldLease>, StateError>> {
@@ -121,7 +136,8 @@ impl State {
             let now = work.now(now).await?;
             let mut leases = leases(&mut work).await?;
             work.end().await?;
-            leases.retain(|lease| lease.keeps_away(now, self.is_local()));
+            let is_spared = self.spares_leases();
+            leases.retain(|lease| lease.keeps_away(now, is_spared, self.is_local()));
             Ok(leases)
         }
         .boxed()
@@ -129,8 +145,8 @@ impl State {
 }
 
 impl HeldLease {
-    fn keeps_away(&self, now: TimestampMicros, is_local: bool) -> bool {
-        self.until > now && !self.holder.is_gone(is_local)
+    fn keeps_away(&self, now: TimestampMicros, is_spared: bool, is_local: bool) -> bool {
+        (is_spared || self.until > now) && !self.holder.is_gone(is_local)
     }
 }
 

@@ -1,6 +1,10 @@
 //! The store: where it is kept, and how its calls reach the database.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures::future::{BoxFuture, FutureExt};
@@ -23,6 +27,8 @@ pub struct State {
     database: Box<dyn Database>,
     /// The watcher that is asked at each call; `None` outside of tests.
     watch: Option<Arc<dyn Watch>>,
+    /// Until when leases whose time is over keep others away in the eyes of this process.
+    pub(crate) spared: Mutex<Option<Instant>>,
 }
 
 impl State {
@@ -34,7 +40,7 @@ impl State {
         async move {
             let opened = tokio::task::spawn_blocking(move || Sqlite::open(&path)).await;
             let database = opened.unwrap_or_else(|ended| std::panic::resume_unwind(ended.into_panic()))?;
-            Ok(Self { database: Box::new(database), watch: None })
+            Ok(Self { database: Box::new(database), watch: None, spared: Mutex::default() })
         }
         .boxed()
     }
@@ -46,7 +52,7 @@ impl State {
     pub fn connect<'a>(url: &'a str, project: &'a str) -> BoxFuture<'a, Result<Self, StateError>> {
         async move {
             let database = crate::postgres::Postgres::open(url, project).await?;
-            Ok(Self { database: Box::new(database), watch: None })
+            Ok(Self { database: Box::new(database), watch: None, spared: Mutex::default() })
         }
         .boxed()
     }

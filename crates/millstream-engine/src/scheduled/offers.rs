@@ -44,7 +44,8 @@ impl Offers {
         recorded: &mut BTreeMap<AssetId, RecordedAsset>,
     ) -> (Self, Vec<OfferId>) {
         let (mut open, mut idle) = (BTreeMap::new(), Vec::new());
-        for Offer { offer, .. } in found {
+        // The newest offer of an asset is that of its present attempt: whatever was offered before has been taken back since.
+        for Offer { offer, .. } in found.iter().rev() {
             match recorded.get_mut(&offer.asset).filter(|recorded| recorded.running.is_some()) {
                 Some(recorded) if !open.contains_key(&offer.asset) => {
                     recorded.goes_on_as = Some(offer.definition);
@@ -61,21 +62,23 @@ impl Offers {
         self.definitions = assets.iter().map(|asset| (asset.id.clone(), asset.definition)).collect();
     }
 
-    /// A step starts.
+    /// A step starts. Gives its offer, and the one before of an asset that was gone meanwhile, which nobody waits for any more.
     pub(super) fn add(
         &mut self,
         lease: LeaseToken,
         step: &StartedStep,
         repair: Option<&String>,
         at: TimestampMicros,
-    ) -> NewOffer {
+    ) -> (NewOffer, Option<OfferId>) {
         // A definition that no process has is waited for in vain, and then this process takes the step.
         let definition = self.definitions.get(&step.asset).copied().unwrap_or(Fingerprint::new([0; 32]));
         let StepOrder { asset, command, due, is_again, repair } = StepOrder::of(step, repair);
         self.number += 1;
         let id = OfferId { lease, number: self.number };
-        self.open.insert(asset.clone(), id);
-        NewOffer { id, asset, definition, command, due, is_again, repair, attempt: step.attempt, at }
+        let before = self.open.insert(asset.clone(), id);
+        let offer =
+            NewOffer { id, asset, definition, command, due, is_again, repair, attempt: step.attempt, at };
+        (offer, before)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -193,10 +196,12 @@ impl Tenure {
     }
 
     fn take_offer_end(&mut self, asset: &AssetId, id: OfferId, end: OfferEnd) {
+        // An end that was taken in before it may have started a new attempt of an asset that was gone.
+        let Some(offers) = self.offers.as_mut().filter(|offers| offers.open.get(asset) == Some(&id)) else {
+            return;
+        };
+        offers.open.remove(asset);
         self.taken.taken_in.push(id);
-        if let Some(offers) = &mut self.offers {
-            offers.open.remove(asset);
-        }
         match end {
             OfferEnd::Ended { ending, took, versions, is_doubtful, fault, halted_by } => {
                 let versions = versions.into_iter().collect();
@@ -225,6 +230,12 @@ impl Tenure {
             return Ok(());
         }
         offers.looked_for_gone = Instant::now();
+        // After an outage, or when the machine has slept, this process knows by that to spare the leases of others.
+        match self.lease.hold().await {
+            Ok(()) => {}
+            Err(lost @ EngineError::State(StateError::LeaseLost)) => return Err(lost),
+            Err(_) => return Ok(()),
+        }
         let now = self.now();
         let state = self.engine.world().state.clone();
         let alive: BTreeSet<LeaseToken> = match state.workers(now).await {

@@ -142,11 +142,12 @@ impl Tenure {
     fn offer(&mut self, start: &Start) {
         let now = self.now();
         if let Some(offers) = &mut self.offers {
-            let offered = start
-                .steps
-                .iter()
-                .map(|step| offers.add(self.lease.token, step, self.repairing.cause(&step.asset), now));
-            self.taken.offered.extend(offered);
+            for step in &start.steps {
+                let cause = self.repairing.cause(&step.asset);
+                let (offer, before) = offers.add(self.lease.token, step, cause, now);
+                self.taken.offered.push(offer);
+                self.taken.taken_in.extend(before);
+            }
         }
     }
 

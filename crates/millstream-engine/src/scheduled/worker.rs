@@ -18,8 +18,9 @@ use millstream_schedule::{Claimant, OfferedStep, claims};
 use millstream_state::{Offer, OfferEnd, OfferId, State, StateError};
 use millstream_types::{AssetId, Fingerprint, Span, TimestampMicros};
 use tokio::{
+    sync::watch,
     task::{JoinError, JoinSet},
-    time::{MissedTickBehavior, timeout},
+    time::{Interval, MissedTickBehavior, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +34,12 @@ use crate::{Engine, EngineError, error::told, lease::Lease};
 
 /// How often a worker looks at what is offered. In the process that schedules it is told.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How often the circuits are read while steps run, which other processes change too.
+const CIRCUITS_EVERY: Duration = Duration::from_secs(2);
+
+/// How long a worker waits for the state store about what is not needed to go on.
+const TELL_MAX: Duration = Duration::from_secs(2);
 
 /// How long a worker waits after a fault before it begins again; after further ones it waits twice as long each time, up to the
 /// second of these.
@@ -112,7 +119,7 @@ impl Worker {
         drop(events);
         let places = u64::try_from(world.concurrency(None).get()).unwrap_or(u64::MAX);
         let worked = match world.state.begin_worker(lease.token, places).await {
-            Ok(()) => Shift::new(&self.exchange, lease.clone(), engine).go_on(self).await,
+            Ok(()) => Shift::new(&self.exchange, lease.clone(), engine).go_on(self, project).await,
             Err(error) => Err(error.into()),
         };
         lease.end().await;
@@ -133,31 +140,44 @@ impl Shift {
         }
     }
 
-    /// Claims and runs until the process is to end or the lease is lost.
-    async fn go_on(mut self, worker: &Worker) -> Result<(), EngineError> {
-        let mut project = self.exchange.engine();
-        let mut every = tokio::time::interval(LOOK_EVERY);
-        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    /// Claims and runs until the process is to end or the lease is lost. What has come to `project` meanwhile is taken over.
+    async fn go_on(
+        mut self,
+        worker: &Worker,
+        mut project: watch::Receiver<Engine>,
+    ) -> Result<(), EngineError> {
+        let (mut every, mut circuits) = (interval(LOOK_EVERY), interval(CIRCUITS_EVERY));
         loop {
             let is_closing = worker.cancel.is_cancelled();
             if is_closing && self.runs.is_empty() {
                 return Ok(());
             }
             let is_to_look = tokio::select! {
-                () = worker.cancel.cancelled(), if !is_closing => false,
+                () = worker.cancel.cancelled(), if !is_closing => {
+                    self.tell_places(0).await;
+                    false
+                }
                 reason = self.lease.over() => {
                     self.end().await;
                     return if worker.cut_short.is_cancelled() { Ok(()) } else { Err(reason) };
                 }
                 Some(done) = self.runs.join_next() => {
-                    self.ended(done)?;
+                    if let Err(died) = self.ended(done) {
+                        self.end().await;
+                        return Err(died);
+                    }
                     true
                 }
                 Ok(()) = project.changed() => {
                     self.engine = project.borrow_and_update().clone();
                     self.definitions = definitions(&self.engine);
-                    self.tell_places().await;
+                    let places = if is_closing { 0 } else { self.engine.world().concurrency(None).get() };
+                    self.tell_places(places).await;
                     true
+                }
+                _ = circuits.tick(), if !self.claimed.is_empty() => {
+                    self.read_circuits().await;
+                    false
                 }
                 // A process that runs something leaves what is offered now to those that run nothing.
                 () = self.exchange.until_offered(), if self.is_first() => true,
@@ -170,11 +190,29 @@ impl Shift {
         }
     }
 
-    /// As many steps run here from now on as the project says. Should that not be recorded, others reckon with what was said before.
-    async fn tell_places(&self) {
-        let places = u64::try_from(self.engine.world().concurrency(None).get()).unwrap_or(u64::MAX);
-        if let Err(error) = self.engine.world().state.begin_worker(self.lease.token, places).await {
-            tracing::warn!(%error, "it is not recorded how many steps this process runs at once");
+    /// As many steps run here from now on. Should that not be recorded, others reckon with what was said before.
+    async fn tell_places(&self, places: usize) {
+        let places = u64::try_from(places).unwrap_or(u64::MAX);
+        let told = self.engine.world().state.begin_worker(self.lease.token, places);
+        match timeout(TELL_MAX, told).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "it is not recorded how many steps this process runs at once");
+            }
+            Err(_) => tracing::warn!("it is not recorded in time how many steps this process runs at once"),
+        }
+    }
+
+    /// Reads what other processes have found out about the places that steps ask: an answer counts for a circuit of which it is known
+    /// that it is open, or that attempts have failed.
+    async fn read_circuits(&self) {
+        match timeout(TELL_MAX, self.engine.world().refresh_circuits()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                let (code, error) = (error.code(), told(&error));
+                tracing::warn!(code, error, "the circuits cannot be read; trying again");
+            }
+            Err(_) => tracing::warn!("the circuits cannot be read in time; trying again"),
         }
     }
 
@@ -241,7 +279,11 @@ impl Shift {
             return Ok(());
         }
         let ids: Vec<OfferId> = wanted.keys().copied().collect();
-        for id in state.claim_offers(token, &ids, now).await? {
+        let claimed = state.claim_offers(token, &ids, now).await?;
+        if !claimed.is_empty() {
+            self.read_circuits().await;
+        }
+        for id in claimed {
             if let Some(found) = wanted.get(&id) {
                 self.begin(found);
             }
@@ -290,6 +332,12 @@ impl Shift {
             id
         });
     }
+}
+
+fn interval(every: Duration) -> Interval {
+    let mut interval = tokio::time::interval(every);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 fn definitions(engine: &Engine) -> BTreeMap<AssetId, Fingerprint> {

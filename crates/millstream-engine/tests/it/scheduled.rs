@@ -61,7 +61,11 @@ impl Process {
     }
 
     pub(crate) async fn start_as(world: &World, line: &Arc<Line>, options: KeepOptions) -> Self {
-        let (engine, cancel) = (world.engine(line).await, CancellationToken::new());
+        Self::of(world.engine(line).await, options)
+    }
+
+    pub(crate) fn of(engine: Engine, options: KeepOptions) -> Self {
+        let cancel = CancellationToken::new();
         let (scheduling, kept) = engine.keep_scheduled_as(cancel.clone(), options);
         Self { engine, scheduling, task: tokio::spawn(kept), cancel }
     }

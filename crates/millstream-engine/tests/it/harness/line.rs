@@ -44,8 +44,9 @@ pub(crate) struct Point {
     pub changes: bool,
 }
 
+type Aside = Box<dyn FnOnce() + Send>;
+
 /// Counts the touches of one engine, and does harm at one of them.
-#[derive(Debug)]
 pub(crate) struct Line {
     injection: Option<Injection>,
     seen: Mutex<Seen>,
@@ -54,6 +55,14 @@ pub(crate) struct Line {
     refused: Mutex<Vec<&'static str>>,
     /// A call to the state store that panics when it is made next.
     defect: Mutex<Option<&'static str>>,
+    /// What is done when a call to the state store is made next.
+    aside: Mutex<Option<(&'static str, Aside)>>,
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line").field("injection", &self.injection).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +90,7 @@ impl Line {
             dead: CancellationToken::new(),
             refused: Mutex::default(),
             defect: Mutex::default(),
+            aside: Mutex::default(),
         })
     }
 
@@ -115,6 +125,11 @@ impl Line {
     /// Lets the next such call to the state store panic.
     pub(crate) fn panic_at(&self, call: &'static str) {
         *self.defect.lock().unwrap() = Some(call);
+    }
+
+    /// Does something at the moment when such a call to the state store is made next.
+    pub(crate) fn once_at(&self, call: &'static str, work: impl FnOnce() + Send + 'static) {
+        *self.aside.lock().unwrap() = Some((call, Box::new(work)));
     }
 
     /// Called for a touch before it takes effect; returns the number of its point.
@@ -174,6 +189,9 @@ impl Watch for Line {
     fn allows(&self, doing: &'static str, moment: Moment) -> bool {
         let defect = self.defect.lock().unwrap().take_if(|call| *call == doing);
         assert!(defect.is_none(), "a defect of the script");
+        if let Some((_, work)) = self.aside.lock().unwrap().take_if(|(call, _)| *call == doing) {
+            work();
+        }
         if self.refused.lock().unwrap().contains(&doing) {
             return false;
         }
