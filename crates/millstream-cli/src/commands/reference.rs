@@ -240,6 +240,8 @@ fn errors() -> String {
         ("Online store", millstream_online::CODES.to_vec()),
         ("Datasets", millstream_ml::CODES.to_vec()),
         ("Running", millstream_engine::CODES.to_vec()),
+        ("Event log", millstream_log::CODES.to_vec()),
+        ("Streams", millstream_stream::CODES.to_vec()),
         ("Server", millstream_server::CODES.to_vec()),
         ("Commands", own.collect()),
         ("Plan and selection", millstream_plan::CODES.to_vec()),
