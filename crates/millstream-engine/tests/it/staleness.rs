@@ -144,9 +144,9 @@ fn open_circuits_and_broken_promises_are_told_until_they_are_over() {
         let (state, now) = (world.state().await, world.clock.now());
         let policy = CircuitPolicy::default();
         let fail = move |circuit: &mut Circuit| {
-            (0..5).for_each(|_| {
+            for _ in 0..5 {
                 circuit.failed(&policy, now);
-            })
+            }
         };
         state.change_circuit("source:events", fail).await.unwrap();
         world.clock.pass(30);
