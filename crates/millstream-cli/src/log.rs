@@ -3,12 +3,16 @@
 
 mod step_lines;
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::OnceLock,
+};
 
 use millstream_project::cover;
 use tracing::{Level, Metadata};
 use tracing_subscriber::{
     EnvFilter, Layer,
+    filter::{LevelFilter, Targets},
     fmt::{self, MakeWriter},
     layer::SubscriberExt,
     util::SubscriberInitExt,
@@ -26,10 +30,16 @@ pub(crate) enum Format {
 /// The variable by which systemd says that it keeps what a service writes.
 const JOURNAL_VARIABLE: &str = "JOURNAL_STREAM";
 
+/// What the lines on standard error are about. The logs of steps take more, so that [`tracing::enabled`] says too much of them.
+static SHOWN: OnceLock<Targets> = OnceLock::new();
+
 /// Sends what `filter` lets through to standard error, and the lines of steps to their logs. A second call in one process (a test)
 /// keeps the first.
 pub(crate) fn start(filter: &str, format: Format) {
-    let filter = EnvFilter::new(filter);
+    let text = filter;
+    let filter = EnvFilter::new(text);
+    let most = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
+    let _ = SHOWN.set(text.parse().unwrap_or_else(|_| Targets::new().with_default(most)));
     let steps = step_lines::StepLines.with_filter(EnvFilter::new(step_lines::KEPT));
     let all = tracing_subscriber::registry().with(steps);
     if format == Format::Json {
@@ -50,6 +60,11 @@ pub(crate) fn start(filter: &str, format: Format) {
         true => all.with(lines.without_time().with_level(false).with_filter(filter)).try_init(),
         false => all.with(lines.with_filter(filter)).try_init(),
     };
+}
+
+/// Whether a line of that level from the module `target` comes to standard error.
+pub(crate) fn shows(target: &str, level: Level) -> bool {
+    SHOWN.get().is_some_and(|shown| shown.would_enable(target, &level))
 }
 
 /// Checks the value of `--log`; the error says what it may be.

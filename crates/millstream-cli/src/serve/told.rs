@@ -2,9 +2,10 @@
 
 use millstream_api::project::ProjectAnswer;
 use millstream_server::ApiError;
+use tracing::Level;
 
 use crate::{
-    human,
+    human, log,
     output::{self, CAUTION, GOOD, styled},
 };
 
@@ -25,8 +26,5 @@ pub(super) fn tell_loaded(loaded: &Result<ProjectAnswer, ApiError>, is_told: boo
 
 /// Whether the log has said how loading the project again ended.
 fn is_logged(is_loaded: bool) -> bool {
-    match is_loaded {
-        true => tracing::enabled!(tracing::Level::INFO),
-        false => tracing::enabled!(tracing::Level::WARN),
-    }
+    log::shows(module_path!(), if is_loaded { Level::INFO } else { Level::WARN })
 }
