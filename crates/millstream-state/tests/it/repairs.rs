@@ -134,7 +134,7 @@ async fn the_lease_of_a_holder_that_is_gone_is_no_sign_that_somebody_writes(plac
     state.record_step(&end(&ended, Some(&recorded(3)))).await.unwrap();
     let is_leased = async |now| state.stale_signs(now).await.unwrap().assets[&orders].is_leased;
     let (holder, length) = (Holder::this_process("run", NOW), Duration::from_secs(2));
-    let request = LeaseRequest { assets: &[orders.clone()], holder: &holder, now: NOW, length };
+    let request = LeaseRequest { assets: std::slice::from_ref(&orders), holder: &holder, now: NOW, length };
     state.take_lease(&request).await.unwrap();
     assert!(is_leased(NOW).await);
     // A database with a clock of its own goes by that.
