@@ -159,7 +159,6 @@ fn a_thousand_assets_are_planned() {
         })
         .min()
         .unwrap();
-    println!("a thousand assets are planned in {fastest:?}");
     // Far above the figure, so that only work that grows with its square or worse fails, and no busy machine.
     assert!(fastest.as_millis() < 1_000, "{fastest:?}");
 }

@@ -189,7 +189,7 @@ impl Table {
         go_on: &[&str],
     ) -> String {
         for id in go_on {
-            let recorded = self.recorded.get_mut(&AssetId::new(*id)).unwrap();
+            let recorded = self.recorded.get_mut(&AssetId::new(id)).unwrap();
             recorded.goes_on_as = Some(self.definitions[&recorded.asset]);
         }
         let told = self.restart(assets, limits, &[]);
