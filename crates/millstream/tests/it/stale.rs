@@ -113,7 +113,9 @@ fn a_server_says_what_is_stale_in_each_answer_that_shows_it_until_it_is_not() {
     let datasets = server.get("/v1/datasets").good();
     assert_eq!(datasets["datasets"][0]["stale"]["cause"], "upstream", "{datasets}");
     let ready = server.get("/ready").good();
-    assert_eq!(find(&ready["stale"], "asset", "silver.orders")["cause"], "halted");
+    // Whoever may ask whether the server is ready learns how many are stale, and the name of none.
+    assert!(ready["stale"].as_u64().is_some_and(|count| count >= 3), "{ready}");
+    assert!(!ready.to_string().contains("orders"), "{ready}");
     assert_eq!(ready["ready"], true, "what is stale is served");
     assert_eq!(server.get("/v1/repairs").good(), json!({"repairs": []}));
 
