@@ -174,7 +174,7 @@ from prometheus_client.parser import text_string_to_metric_families
 for family in text_string_to_metric_families(sys.stdin.read()):
     assert family.documentation and family.type != 'unknown', family
     for sample in family.samples:
-        print(json.dumps([sample.name, sorted(sample.labels.items()), sample.value]))
+        print(json.dumps([sample.name, sorted(sample.labels.items()), float(sample.value)]))
 ";
 
 #[test]

@@ -66,9 +66,10 @@ impl Shelf {
         let data: Vec<Path> = data.filter(|path| path.extension() == Some("parquet")).collect();
         assert!(!data.is_empty(), "{table} has no files");
         for path in data.iter().filter(|path| !path.as_ref().contains("_delta_log")) {
-            // As long as before, so that it is the reader who finds out.
-            let length = self.files.head(path).await.unwrap().size;
-            let nonsense = vec![7_u8; usize::try_from(length).unwrap()];
+            // As long as before, and with the length of its footer, so that it is the reader who finds out.
+            let written = self.files.get(path).await.unwrap().bytes().await.unwrap();
+            let mut nonsense = vec![7_u8; written.len() - 8];
+            nonsense.extend_from_slice(&written[written.len() - 8..]);
             self.files.put(path, nonsense.into()).await.unwrap();
         }
     }
