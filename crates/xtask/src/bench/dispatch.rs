@@ -164,9 +164,10 @@ fn idle(server: &Server) -> Result<[Row; 2]> {
 
 /// Sources that wait for one webhook and are far from their tick, and one that ticks.
 fn write(project: &Project) -> Result<()> {
+    // A file that has just come is whole here, so that no step looks at it twice.
     let source = |name: &str, path: &str, schedule: &str| -> Result<()> {
         let text = format!(
-            "connector: {{type: files, path: {path}}}\nschedule: {schedule}\ncontract: {{columns: {{id: {{type: int64}}}}}}\n"
+            "connector: {{type: files, path: {path}, settle: 0}}\nschedule: {schedule}\ncontract: {{columns: {{id: {{type: int64}}}}}}\n"
         );
         project.file(&format!("sources/{name}.yaml"), &text)
     };
