@@ -5,8 +5,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    failures::{AsideState, ConnectionState, RepairInfo, StaleMark},
+    failures::{AsideState, BreakerState, ConnectionState, RepairInfo, StaleMark},
     housekeeping::HousekeepingState,
+    pipelines::PipelineInfo,
     project::FailedReload,
     runs::{CheckResult, LastRun, LastStep},
 };
@@ -32,6 +33,32 @@ pub struct StatusDocument {
     /// What is damaged and not made again yet, or left to a person.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub repairs: Vec<RepairInfo>,
+    /// How the pipelines are, as the process that keeps them told last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pipelines: Vec<PipelineInfo>,
+    /// How far the sources of events are; absent where the process does not have the event log open.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub intakes: Vec<IntakeState>,
+    /// The streaming sources of which nothing lands, because too many of their events were rejected.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub breakers: Vec<BreakerState>,
+}
+
+/// How far a source of events is.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct IntakeState {
+    pub source: String,
+    /// The events that ever came.
+    pub events: u64,
+    /// The events that have not landed yet.
+    pub lag_events: u64,
+    /// How long the oldest of them waits; 0 while all have landed.
+    pub lag_seconds: f64,
+    /// What the event log holds of the source on disk.
+    pub log_bytes: u64,
+    /// The events that cannot be read, in words; absent while all can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
 }
 
 /// Where one asset stands.

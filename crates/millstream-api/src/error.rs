@@ -3,6 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::ingest::RowFault;
+
 /// The one shape of errors.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ErrorBody {
@@ -20,4 +22,7 @@ pub struct ErrorDetail {
     /// The field of the request that is at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// The rows of the request that are at fault, the first ones of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<RowFault>,
 }

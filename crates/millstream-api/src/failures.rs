@@ -44,6 +44,21 @@ pub struct AsideState {
     pub since: String,
 }
 
+/// The breaker of a streaming source: its events are kept in the log and do not land, until its contract is another one or a person
+/// lets them.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct BreakerState {
+    pub source: String,
+    /// RFC 3339.
+    pub since: String,
+    /// The events that were judged.
+    pub rows: u64,
+    /// Those among them that were rejected.
+    pub rejected: u64,
+    /// The figures in words, with the checks that rejected most.
+    pub because: String,
+}
+
 /// Why an asset is not what it should be. Its last good version is served all the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StaleMark {
@@ -51,7 +66,7 @@ pub struct StaleMark {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
     /// `damaged`, `failed`, `halted`, `upstream`, `set_aside`, `circuit_open`, `promise_broken`, `definition_changed`, `not_defined`,
-    /// `withheld` or `too_old`.
+    /// `withheld`, `unreadable`, `incomplete` or `too_old`.
     pub cause: &'static str,
     /// The cause in words.
     pub because: String,

@@ -16,6 +16,19 @@ pub struct QueryBody {
     pub sql: String,
     /// At most this many rows; the server has limits of its own, one of rows and one of bytes.
     pub limit: Option<usize>,
+    /// Which rows of streaming sources are read: with those that have not landed yet, unless `committed` is asked for.
+    pub freshness: Option<Freshness>,
+}
+
+/// Which rows of streaming sources a statement reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Freshness {
+    /// Those that have landed.
+    Committed,
+    /// Those too that are only in the event log yet.
+    #[default]
+    Live,
 }
 
 /// The rows of a statement.

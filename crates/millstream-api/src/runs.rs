@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::{
     figures::{Cost, Figures},
     maintain::MaintainedTable,
+    pipelines::PipelineEvent,
 };
 
 /// What would run, in order.
@@ -100,6 +101,7 @@ pub enum RunEvent {
     StepFinished(StepResult),
     RunFinished(RunSummary),
     TableMaintained(MaintainedTable),
+    Pipeline(PipelineEvent),
 }
 
 /// The end of one step.

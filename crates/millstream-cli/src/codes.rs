@@ -37,4 +37,6 @@ codes! {
         "A value of the result has no form in the wanted format. Cast it in the query, or choose another format.";
     PROJECT = "MS-0809", "The project has errors",
         "Nothing ran. `millstream check` shows all errors with their places. While a file is broken, `status`, `query` and `lineage`, and `run` and `plan` of selected tables, go on with what does not depend on it.";
+    REFUSED = "MS-1261", "A server that takes no events",
+        "The server of `millstream ingest --server` cannot be reached, or refuses the events; the message says why, with the server's own code.";
 }

@@ -3,7 +3,8 @@
 use std::{error::Error, io, path::PathBuf};
 
 use millstream_demo::DemoError;
-use millstream_engine::{Checked, EngineError, HOUSEKEEPING};
+use millstream_engine::{Checked, EngineError, EventFault, HOUSEKEEPING, IntakeError};
+use millstream_log::LogError;
 use millstream_project::cover;
 use millstream_server::ServerError;
 use millstream_sql::SqlError;
@@ -53,6 +54,32 @@ pub enum CliError {
     Engine(Box<EngineError>),
     #[error(transparent)]
     Server(ServerError),
+    /// Events that were not taken in.
+    #[error("{source}{}", place(before.as_ref()))]
+    Intake { source: Box<IntakeError>, before: Option<EventsBefore> },
+    /// A server that events were sent to did not take them.
+    #[error("{message}{}", place(before.as_ref()))]
+    Refused { message: String, hint: Option<String>, rows: Vec<EventFault>, before: Option<EventsBefore> },
+}
+
+/// What was taken in before the events of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventsBefore {
+    pub events: u64,
+    /// The byte of the input at which the batch of the error begins.
+    pub bytes: u64,
+}
+
+/// Where a batch stands in its input, if it is not the first one.
+fn place(before: Option<&EventsBefore>) -> String {
+    match before {
+        Some(EventsBefore { events, bytes }) if *bytes > 0 => {
+            format!(
+                "; it is of the batch from byte {bytes} on, and the {events} events before that are in the log"
+            )
+        }
+        _ => String::new(),
+    }
 }
 
 impl From<ServerError> for CliError {
@@ -119,6 +146,18 @@ impl CliError {
         false
     }
 
+    pub(crate) fn intake(error: IntakeError) -> Self {
+        Self::Intake { source: Box::new(error), before: None }
+    }
+
+    /// The same error with what was taken in before it.
+    pub(crate) fn after(mut self, events: u64, bytes: u64) -> Self {
+        if let Self::Intake { before, .. } | Self::Refused { before, .. } = &mut self {
+            *before = Some(EventsBefore { events, bytes });
+        }
+        self
+    }
+
     fn state_error(&self) -> Option<&StateError> {
         match self {
             Self::Engine(error) => match error.as_ref() {
@@ -173,6 +212,8 @@ impl CliError {
             }
             Self::Engine(error) => (error.code(), error.hint(), engine_exit(error)),
             Self::Server(error) => (error.code(), error.hint(), server_exit(error)),
+            Self::Intake { source, .. } => (source.code(), intake_hint(source), intake_exit(source)),
+            Self::Refused { hint, .. } => (codes::REFUSED, hint.clone(), Exit::Failure),
         };
         if let Some(locked @ StateError::Locked { holder, .. }) = self.state_error() {
             // That another run is under way is no failure of the store, and needs no chain of causes.
@@ -180,7 +221,14 @@ impl CliError {
             let hint = Some(way_around(&holder.command).to_owned());
             return ErrorReport { code, message, causes: Vec::new(), hint, exit };
         }
-        let (message, causes) = message_chain(self);
+        let (message, mut causes) = message_chain(self);
+        if let Self::Intake { source, before } = self {
+            causes = message_chain(source.as_ref()).1;
+            causes.extend(source.faults().iter().map(|fault| row(fault, before.as_ref())));
+        }
+        if let Self::Refused { rows, before, .. } = self {
+            causes.extend(rows.iter().map(|fault| row(fault, before.as_ref())));
+        }
         ErrorReport { code, message, causes, hint, exit }
     }
 }
@@ -192,6 +240,9 @@ fn way_around(command: &str) -> &'static str {
     }
     if command == HOUSEKEEPING {
         return "wait for it with `--wait`: a running `millstream serve` tidies up, and is done with each table within moments";
+    }
+    if command.starts_with("serve: ") {
+        return "wait for it with `--wait`: a running `millstream serve` leaves the next turn to whoever waits";
     }
     if command.starts_with("POST ") {
         return "wait for it with `--wait`, or end the server's job: `DELETE /v1/jobs/{id}`";
@@ -205,9 +256,36 @@ fn engine_exit(error: &EngineError) -> Exit {
         EngineError::UnknownAsset { .. }
         | EngineError::Plan(_)
         | EngineError::UnknownFeature { .. }
+        | EngineError::Partitions { .. }
+        | EngineError::UnknownBackfill { .. }
         | EngineError::Request { .. } => Exit::Usage,
         _ => Exit::Failure,
     }
+}
+
+/// What to do when events are not taken in. The process that has the log open is the one to send them to.
+fn intake_hint(error: &IntakeError) -> Option<String> {
+    match error {
+        IntakeError::Log { source: LogError::Locked { .. }, .. } => Some(
+            "if that is `millstream serve`, send it the events: `--server http://127.0.0.1:6566`, or where it listens"
+                .to_owned(),
+        ),
+        error => error.hint(),
+    }
+}
+
+fn intake_exit(error: &IntakeError) -> Exit {
+    match error {
+        IntakeError::UnknownSource { .. } | IntakeError::NotTaking { .. } => Exit::Usage,
+        _ => Exit::Failure,
+    }
+}
+
+/// An event that cannot be taken, by its place in the input.
+fn row(fault: &EventFault, before: Option<&EventsBefore>) -> String {
+    let (events, bytes) = before.map_or((0, 0), |before| (before.events, before.bytes));
+    let offset = fault.offset.map(|offset| format!(" (byte {})", offset + bytes)).unwrap_or_default();
+    format!("event {}{offset}: {}", fault.index + events + 1, fault.reason)
 }
 
 /// A server that may not be started like this is a wrong call.
@@ -248,7 +326,7 @@ fn suggestion(nearest: Option<&str>, otherwise: &str) -> String {
 }
 
 /// The message and its causes. A cause that an outer message already tells is left out.
-fn message_chain(error: &(dyn Error + 'static)) -> (String, Vec<String>) {
+pub(crate) fn message_chain(error: &(dyn Error + 'static)) -> (String, Vec<String>) {
     let message = one_line(&error.to_string());
     let mut causes: Vec<String> = Vec::new();
     let mut next = error.source();

@@ -8,7 +8,8 @@ use std::{
 
 use millstream_connector::ConnectorFactory;
 use millstream_engine::{
-    Checked, Engine, EngineOptions, Project, RetryPolicy, SystemClock, SystemRandom, memory_share,
+    Checked, Engine, EngineOptions, PARTITIONS_MAX, Project, RetryPolicy, SystemClock, SystemRandom,
+    memory_share,
 };
 use millstream_project::Level;
 use millstream_types::{AssetId, ByteSize, TableName};
@@ -143,6 +144,7 @@ pub(crate) async fn engine(project: Arc<Project>, session: &Session) -> Result<E
         memory_bytes: memory_bytes(&project, session),
         parallelism: cores(),
         retry: RetryPolicy::default(),
+        partitions_max: PARTITIONS_MAX,
     };
     Ok(Engine::open(project, options).await?)
 }

@@ -39,7 +39,11 @@ pub(crate) async fn named(engine: &Engine, run: &str) -> Result<RunRecord, CliEr
     let mut found = if run.is_empty() { Vec::new() } else { engine.runs_beginning(run).await? };
     match (found.pop(), found.is_empty()) {
         (Some(record), true) => Ok(record),
-        (Some(_), false) => Err(unknown("more than one run begins so: write more of the id")),
+        (Some(_), false) => {
+            let hint = "write more of the id; `millstream runs` lists the runs".to_owned();
+            let message = format!("more than one run begins with `{run}`");
+            Err(CliError::Call { message, hint: Some(hint) })
+        }
         (None, _) => Err(unknown("`millstream runs` lists the runs")),
     }
 }

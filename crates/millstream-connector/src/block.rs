@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use arrow::array::{Int64Array, RecordBatch};
+use arrow::array::{Int64Array, RecordBatch, TimestampMicrosecondArray};
 use futures::stream::BoxStream;
+use millstream_types::TimestampMicros;
 
 use crate::{ConnectorError, Operations};
 
@@ -31,9 +32,22 @@ pub struct SourceBatch {
     pub positions: Positions,
     /// What happened to each row at the source; `None` where rows are only ever new.
     pub operations: Option<Operations>,
+    /// When each row arrived and which number it has; `None` where the landing says both.
+    pub arrivals: Option<Arrivals>,
     pub malformed: Vec<MalformedRow>,
     /// Highest position in the block, good or malformed; `None` when the block holds no row.
     pub last_position: Option<i64>,
+}
+
+/// When rows came into the event log, and the numbers that they have for good, whoever reads them.
+#[derive(Clone, Debug)]
+pub struct Arrivals {
+    /// The instant of the first record of the batch, malformed ones included.
+    pub since: TimestampMicros,
+    /// The instant of each row in UTC, as many as the batch has rows: its `_ingested_at`.
+    pub instants: TimestampMicrosecondArray,
+    /// The `_sequence` of each row, as many as the batch has rows.
+    pub sequences: Int64Array,
 }
 
 /// Positions of a batch's rows; ascending.

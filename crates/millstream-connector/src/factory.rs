@@ -7,11 +7,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use millstream_types::Field;
+use millstream_types::{Field, SourceName};
 
 use crate::{
-    BlockStream, Bound, Connection, ConnectionFactory, Connections, ConnectorError, Discovery, FoundColumn,
-    KnownPart, MalformedRow, NamedConnection, OptionProblem, Part, ReadEnd, SourceBatch,
+    BlockStream, Bound, Connection, ConnectionFactory, Connections, ConnectorError, Discovery, EventDecoder,
+    FoundColumn, Intake, KnownPart, LogAccess, MalformedRow, NamedConnection, OptionProblem, Part, ReadEnd,
+    SourceBatch,
 };
 
 /// A kind of connector, by the name that `connector: {type: …}` uses.
@@ -67,6 +68,11 @@ pub const TABLE: &str = "{table}";
 pub trait ConnectorConfig: Send + Sync + fmt::Debug {
     /// Creates the connector. May read credentials from the context, but reads no data.
     fn build(&self, context: &BuildContext) -> Result<Arc<dyn Connector>, ConnectorError>;
+
+    /// How the source takes events in through the event log; `None` for a source that is only read.
+    fn intake(&self) -> Option<&Intake> {
+        None
+    }
 }
 
 /// What a connector may know about the project that it runs in.
@@ -76,13 +82,17 @@ pub struct BuildContext {
     pub project_root: PathBuf,
     /// The project's connections, opened on first use.
     pub connections: Arc<Connections>,
+    /// The source that the connector is built for; `None` where it reads for something else, such as the labels of a dataset.
+    pub source: Option<SourceName>,
+    /// The event log of the process; `None` where there is none.
+    pub log: Option<Arc<dyn LogAccess>>,
 }
 
 impl BuildContext {
-    /// A project without connections.
+    /// A project without connections and without an event log.
     #[must_use]
     pub fn new(project_root: PathBuf) -> Self {
-        Self { project_root, connections: Arc::default() }
+        Self { project_root, connections: Arc::default(), source: None, log: None }
     }
 
     /// The connection of this name, the same one for every source.
@@ -120,6 +130,11 @@ pub trait Connector: Send + Sync + fmt::Debug {
         _rows: Vec<MalformedRow>,
     ) -> Result<Vec<SourceBatch>, ConnectorError> {
         Ok(Vec::new())
+    }
+
+    /// What decodes the events of a source that takes them in through the event log; `None` for other sources.
+    fn events(&self) -> Option<&dyn EventDecoder> {
+        None
     }
 
     /// How much of the source one commit takes in, at most. Without a bound everything that `discover` offers is one commit;

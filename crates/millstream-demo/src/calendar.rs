@@ -110,3 +110,21 @@ pub(super) fn after_the_data(mut days: u32) -> Option<(u32, u32)> {
 pub(super) fn clock(second: u32) -> (u32, u32, u32) {
     (second / 3_600, second / 60 % 60, second % 60)
 }
+
+/// The instant of so many milliseconds since 1970, by RFC 3339, to the millisecond.
+pub(super) fn instant(ms: i64) -> String {
+    let (seconds, ms) = (ms.div_euclid(1_000), ms.rem_euclid(1_000));
+    let (days, second) =
+        (seconds.div_euclid(i64::from(DAY_SECONDS)), seconds.rem_euclid(i64::from(DAY_SECONDS)));
+    // The years begin in March, so that the day of a leap year is their last one; an era has 400 of them.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let months = (5 * day_of_year + 2) / 153;
+    let (day, month) =
+        (day_of_year - (153 * months + 2) / 5 + 1, if months < 10 { months + 3 } else { months - 9 });
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+}

@@ -38,7 +38,7 @@ const FAULTS: [(Fault, u32); 6] = [
 ];
 
 /// The steps of a visit, and of 100 visitors how many go on to the next.
-const FUNNEL: [(&str, u32); 6] = [
+pub(super) const FUNNEL: [(&str, u32); 6] = [
     ("page_view", 74),
     ("search", 82),
     ("product_view", 46),

@@ -1,4 +1,4 @@
-//! The shop's data, generated: customers as Parquet, orders as CSV, events as JSON lines.
+//! The shop's data, generated: customers as Parquet, orders as CSV, events as JSON lines; and what its visitors do just now.
 //!
 //! May touch: Arrow, Parquet and the folder it is given. Must not: know a project, the engine or the lake, or read a
 //! clock.
@@ -12,6 +12,7 @@ mod calendar;
 mod customers;
 mod error;
 mod events;
+mod live;
 mod names;
 mod orders;
 
@@ -29,6 +30,7 @@ use self::calendar::MONTHS;
 pub use self::{
     arrivals::{Arrival, Arrivals},
     error::DemoError,
+    live::ShopEvents,
 };
 
 /// The number of rows when the command does not say.
@@ -79,7 +81,7 @@ enum Kind {
 }
 
 /// Figures that all files agree on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Shop {
     /// The ids of customers go from 1 to this number.
     customers: u64,

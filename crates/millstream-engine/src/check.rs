@@ -2,11 +2,16 @@
 
 mod connectors;
 mod follow_ups;
+mod intakes;
 mod relationships;
 mod schedules;
 mod sound;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use millstream_connector::{ConnectionConfig, ConnectorConfig, ConnectorFactory};
 use millstream_plan::Graph;
@@ -15,7 +20,7 @@ use millstream_project::{
     SourceMap, SourceSpec, TableSpec, load_project_with, nearest,
 };
 use millstream_sql::{
-    Analysis, analyze, check_test,
+    Analysis, analyze_streams, check_test,
     features::{FeaturesAnalysis, analyze_features},
     incremental::{Keep, Maintenance},
 };
@@ -109,7 +114,7 @@ pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn Connec
     });
     let mut diagnostics = loaded.diagnostics;
     let files = loaded.files;
-    let Some(spec) = loaded.spec else {
+    let Some(mut spec) = loaded.spec else {
         return Checked { project: None, sound: None, diagnostics, files };
     };
     let (connections, mut found) = validate_connections(&spec.connections, factories);
@@ -120,10 +125,11 @@ pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn Connec
     found.append(&mut wrong);
     let label_files = validate_label_files(&spec.datasets, factories, &mut found);
     schedules::check_files(&spec.sources, factories, &mut found);
+    intakes::complete(&mut spec, &connectors, &mut found);
     // A connector sees the values of variables and may repeat them; those who judge SQL see none.
     found.iter_mut().for_each(|diagnostic| loaded.hidden.hide(diagnostic));
     diagnostics.append(&mut found);
-    let mut analysis = analyze(&spec.sources, &spec.tables);
+    let mut analysis = analyze_streams(&spec.sources, &spec.tables, &streaming(&connectors));
     let mut found = std::mem::take(&mut analysis.diagnostics);
     let doubtful = follow_ups::remove(&mut found, &loaded.broken, &spec.tables, &analysis, &files);
     diagnostics.append(&mut found);
@@ -138,7 +144,8 @@ pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn Connec
         let sound = sound::part(spec, analysis, &diagnostics, &loaded.broken, factories);
         return Checked { project: None, sound, diagnostics, files };
     }
-    match Graph::build(facts(&Defined { spec: &spec, analysis: &analysis, features: &features })) {
+    let defined = Defined { spec: &spec, analysis: &analysis, features: &features, connectors: &connectors };
+    match Graph::build(facts(&defined)) {
         Ok(graph) => {
             diagnostics.extend(relationships::check(&spec, &graph));
             diagnostics.extend(schedules::check(&spec, &graph));
@@ -168,6 +175,12 @@ pub fn check(root: &Path, options: &LoadOptions<'_>, factories: &[Box<dyn Connec
             Checked { project: None, sound: None, diagnostics, files }
         }
     }
+}
+
+/// The sources whose events come through the event log.
+fn streaming(connectors: &BTreeMap<SourceName, Box<dyn ConnectorConfig>>) -> BTreeSet<SourceName> {
+    let streaming = connectors.iter().filter(|(_, config)| config.intake().is_some());
+    streaming.map(|(source, _)| source.clone()).collect()
 }
 
 /// Tables that say `incremental` without a key, but whose query cannot be kept by adding rows.

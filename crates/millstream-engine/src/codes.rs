@@ -98,6 +98,21 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "A receiver outside",
         "What `telemetry` of `millstream.yaml` names cannot be reached, or refuses what it is told. Messages wait in the state store, the last 100,000 of them, and are sent in order once it takes them.",
     ),
+    (
+        "MS-0181",
+        "Unique only when landed",
+        "A check of uniqueness compares an event with all that landed, so that whoever follows the events sees them before it. Say `deduplicate` in continuous tables, or send events with an idempotency key.",
+    ),
+    (
+        "MS-0182",
+        "Events without columns",
+        "Events have no schema of their own. Name their fields under `columns` in the contract of the source.",
+    ),
+    (
+        "MS-0785",
+        "Cut off from the state store",
+        "A server that runs steps for others could not reach the state store for as long as its lease lasts, 90 seconds, and cancelled its steps: another server may run them by then. It gives them back once the store answers, and they count as no attempt.",
+    ),
     ("MS-0726", "A file", "A file cannot be read or written; the cause says why."),
     (
         "MS-0755",
@@ -108,5 +123,20 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "MS-0756",
         "A backfill that is not there",
         "No backfill of this id is on record; `millstream backfill list` names those that are.",
+    ),
+    (
+        "MS-0860",
+        "A view that follows a source",
+        "Events of the view come from its source. Rows that were pushed to it would be missing in the source's table, and so in training. Send them to the source, or let the view follow nothing with `stream: false`.",
+    ),
+    (
+        "MS-0792",
+        "The state of a continuous table is not the table's",
+        "The folder with the states of pipelines was lost, or it or the lake was put back to an earlier time. Going on would count rows twice or not at all, so the table is left as it is until it is computed anew.",
+    ),
+    (
+        "MS-0793",
+        "A continuous table that is not committed",
+        "A check that halts failed for what its pipeline made. The last good version stays, and nothing of the rows is lost: they are in the log.",
     ),
 ];

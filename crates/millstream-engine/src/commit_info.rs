@@ -13,6 +13,9 @@ use crate::EngineError;
 
 /// The application id of the transaction that counts landings of a source; its version is the epoch.
 pub(crate) const LANDING_TXN: &str = "landing";
+/// The application id of the transaction that counts the commits of a continuous table's pipeline, on the table and on its table of
+/// late rows; its version is the epoch.
+pub(crate) const PIPELINE_TXN: &str = "pipeline";
 /// The application id of the transaction that counts builds of a SQL table.
 pub(crate) const BUILD_TXN: &str = "build";
 /// The application id, on a bronze table, of the transaction whose version says which version of the rejected table was
@@ -69,6 +72,8 @@ pub(crate) enum Committed {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         partitions: Option<BuiltPartitions>,
     },
+    /// What a continuous table's pipeline made of its inputs up to these offsets, by input and partition.
+    Pipeline { epoch: i64, offsets: BTreeMap<String, Vec<u64>>, rows_late: u64 },
     /// A reprocessing, which took rejected rows in.
     Reprocess { rejected_version: i64, next_sequence: i64 },
 }

@@ -10,13 +10,13 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use millstream_connector::{BuildContext, Connections, Connector};
+use millstream_connector::{BuildContext, Connections, Connector, Intake};
 use millstream_lake::Snapshot;
 use millstream_plan::{AssetFacts, PlanError, Reason, RunPlan, Selection};
 use millstream_project::{SourceSpec, StepsSpec};
 use millstream_sql::{SessionOptions, SqlSession, incremental::Strategy};
 use millstream_state::{LogLevel, RunStart};
-use millstream_types::{AssetId, RunId, TableName, TimestampMicros};
+use millstream_types::{AssetId, RunId, SourceName, TableName, TimestampMicros};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -31,6 +31,7 @@ use crate::{
     process::{Process, same_stores},
     resolver::LakeResolver,
     run::{ExecuteOptions, RetryPolicy, RunRequest, StepExecutor, execute},
+    source_rows::SourceRows,
     step_log::{RunLogs, log_line},
     telemetry::ToldRun,
 };
@@ -45,6 +46,8 @@ pub struct EngineOptions {
     /// Threads that decode, check and write at once.
     pub parallelism: NonZeroUsize,
     pub retry: RetryPolicy,
+    /// The most partitions of a table that are built in one go, and that one backfill builds.
+    pub partitions_max: u64,
 }
 
 /// Runs, asks and maintains one project in one environment.
@@ -59,13 +62,17 @@ pub(crate) struct World {
     pub project: Arc<Project>,
     /// What reads and takes the project's features, while somebody holds it.
     pub features: Mutex<Weak<crate::features::Inner>>,
-    pub connectors: BTreeMap<millstream_types::SourceName, Arc<dyn Connector>>,
+    pub connectors: BTreeMap<SourceName, Arc<dyn Connector>>,
     /// How the steps of each asset go.
     pub steps: BTreeMap<AssetId, StepsSpec>,
     /// The circuit of each source.
     pub source_circuits: BTreeMap<AssetId, String>,
     /// What the present run found at its sources.
     pub discoveries: Discoveries,
+    /// The rows of streaming sources, while somebody reads them.
+    pub source_rows: tokio::sync::Mutex<BTreeMap<SourceName, Weak<SourceRows>>>,
+    /// The sources that take events in and have been asked for.
+    pub intakes: crate::intake::Intakes,
     /// Over the newest versions; bounded memory shared by everything that runs.
     pub sql: SqlSession,
 }
@@ -112,6 +119,18 @@ impl StepContext {
         let note = note.into();
         log_line(self.run.as_str(), self.asset.as_str(), LogLevel::Info, &note);
         self.events.publish(Event::StepNote { asset: self.asset.clone(), note });
+    }
+
+    /// Does what may be dropped where it stands when the step is told to end.
+    pub(crate) async fn unless_cancelled<T>(
+        &self,
+        work: impl Future<Output = Result<T, EngineError>>,
+    ) -> Result<T, EngineError> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(EngineError::Cancelled),
+            done = work => done,
+        }
     }
 
     pub(crate) fn check_cancelled(&self) -> Result<(), EngineError> {
@@ -164,9 +183,14 @@ impl Engine {
 
     fn over(process: Arc<Process>, project: Arc<Project>, sql: SqlSession) -> Result<Self, EngineError> {
         let connections = Arc::new(Connections::new(project.connections.clone()));
-        let context = BuildContext { project_root: project.spec.root.clone(), connections };
+        let mut context = BuildContext {
+            connections,
+            log: Some(process.clone()),
+            ..BuildContext::new(project.spec.root.clone())
+        };
         let mut connectors = BTreeMap::new();
         for (name, config) in &project.connectors {
+            context.source = Some(name.clone());
             let connector = config
                 .build(&context)
                 .map_err(|source| EngineError::Source { name: name.clone(), source })?;
@@ -175,8 +199,18 @@ impl Engine {
         let (features, discoveries) = (Mutex::default(), Discoveries::default());
         let steps = project.spec.steps().map(|(asset, steps)| (asset, steps.clone())).collect();
         let source_circuits = project.spec.circuits().collect();
-        let world =
-            World { process, project, features, connectors, steps, source_circuits, discoveries, sql };
+        let world = World {
+            process,
+            project,
+            features,
+            connectors,
+            steps,
+            source_circuits,
+            discoveries,
+            intakes: Mutex::default(),
+            source_rows: tokio::sync::Mutex::default(),
+            sql,
+        };
         Ok(Self { world: Arc::new(world) })
     }
 
@@ -230,7 +264,9 @@ impl Engine {
             // A SQL view has nothing that could be written, and what runs by hand does not unless it is named.
             let is_written = |id: &AssetId| {
                 self.world.project.graph.get(id).is_some_and(|asset| {
-                    !asset.passes_through && (!asset.schedule.is_by_hand() || named.contains(id))
+                    // The step of what a pipeline keeps up to date takes its own lease, which the pipeline may have.
+                    let is_leased = !asset.passes_through && !asset.follows_events;
+                    is_leased && (!asset.schedule.is_by_hand() || named.contains(id))
                 })
             };
             let assets: Vec<AssetId> = selected.into_iter().filter(is_written).collect();
@@ -321,9 +357,17 @@ impl Engine {
         let retry = world.options.retry.clone();
         let seed = world.options.random.next();
         let options = ExecuteOptions { run, concurrency, retry, seed };
-        let (report, broke) =
-            execute(plan, executor(runner), options, events.clone(), cancel).instrument(span).await;
-        world.end_run(report, broke, assets, &lease, &events).await.map(Some)
+        let executor = executor(runner);
+        let is_whole_when_cut_short = executor.is_whole_when_cut_short();
+        let (report, broke) = execute(plan, executor, options, events.clone(), cancel).instrument(span).await;
+        // What is newer than the set before belongs together once every step has ended well.
+        let is_whole = report.is_whole() || (is_whole_when_cut_short && report.is_cut_short());
+        world.end_run(report, broke, is_whole.then_some(assets), &lease, &events).await.map(Some)
+    }
+
+    /// Ends the event log of the process, if it was opened: what waits is answered, and another process can open it.
+    pub fn close_log(&self) -> BoxFuture<'_, Result<(), EngineError>> {
+        Box::pin(self.world.log.close())
     }
 
     /// A session for queries over the project's tables.
@@ -365,7 +409,7 @@ impl World {
     }
 
     /// An id that sorts by the time at which its run began.
-    fn new_run(&self) -> RunId {
+    pub(crate) fn new_run(&self) -> RunId {
         let millis = u64::try_from(self.options.clock.now().as_ms()).unwrap_or(0);
         let random = [self.options.random.next(), self.options.random.next()].map(u64::to_be_bytes);
         let mut bytes = [0; 10];
@@ -379,6 +423,11 @@ impl World {
     pub(crate) fn pinned_session(&self, pinned: BTreeMap<TableName, Arc<Snapshot>>) -> SqlSession {
         let resolver = LakeResolver::new(self.lake.clone(), self.project.clone()).pinned(pinned);
         self.sql.with_resolver(Arc::new(resolver))
+    }
+
+    /// How a source takes events in; `None` for a source that is only read.
+    pub(crate) fn intake(&self, source: &SourceName) -> Option<&Intake> {
+        self.project.connectors.get(source).and_then(|config| config.intake())
     }
 
     pub(crate) fn connector(&self, source: &SourceSpec) -> Result<&Arc<dyn Connector>, EngineError> {

@@ -5,7 +5,8 @@ use std::{collections::HashSet, time::Duration};
 use datafusion::error::DataFusionError;
 use millstream_connector::{ConnectorError, Retry};
 use millstream_features::{FeatureError, view::OnlineViewError};
-use millstream_lake::LakeError;
+use millstream_lake::{DamagedFile, LakeError};
+use millstream_log::LogError;
 use millstream_ml::{Cause, DatasetError};
 use millstream_online::OnlineError;
 use millstream_project::cover;
@@ -13,6 +14,7 @@ use millstream_quality::QualityError;
 use millstream_schedule::ScheduleError;
 use millstream_sql::{SqlError, arrow_without_values, incremental::IncrementalError, without_values};
 use millstream_state::{Proof, Receipt, StateError};
+use millstream_stream::StreamError;
 use millstream_telemetry::DeliveryError;
 use millstream_types::{AssetId, SourceName, Span, TableName};
 
@@ -99,6 +101,19 @@ pub enum EngineError {
     },
     #[error("the online store failed")]
     Online(#[source] OnlineError),
+    /// The state of a pipeline was lost, or the lake or the state was put back.
+    #[error("the state of `{table}` is not the one that its commit {epoch} belongs to{}", state_found(*.found))]
+    PipelineState { table: TableName, epoch: i64, found: Option<i64> },
+    #[error("`{table}` was not committed: {reason}")]
+    PipelineHalted { table: TableName, reason: String, hint: Option<String> },
+    #[error("the pipeline of `{table}` failed")]
+    Pipeline {
+        table: TableName,
+        #[source]
+        source: StreamError,
+    },
+    #[error("the event log failed")]
+    Log(#[source] LogError),
     #[error("the dataset `{name}` cannot be built")]
     Dataset {
         name: String,
@@ -113,6 +128,8 @@ pub enum EngineError {
     LabelColumn { origin: String, message: String },
     #[error("the request does not fit: {message}")]
     Request { message: String, hint: Option<String> },
+    #[error("rows cannot be pushed to `{view}`: it follows the source `{source_name}`")]
+    Follows { view: String, source_name: SourceName },
     #[error("Arrow could not {action}")]
     Arrow {
         action: &'static str,
@@ -142,6 +159,9 @@ pub enum EngineError {
     },
     #[error("an attempt at `{asset}` took longer than {}", span_of(*.after))]
     TimedOut { asset: AssetId, after: Duration },
+    /// Nobody knows whether others have taken what a lease of this process had.
+    #[error("the state store did not answer for as long as a lease lasts, and its steps were cancelled")]
+    CutOff,
     #[error("a worker stopped unexpectedly while {doing}")]
     Worker { doing: &'static str },
     #[error("cancelled")]
@@ -154,6 +174,14 @@ fn state_failure(error: &StateError) -> &'static str {
         StateError::Locked { .. } => "another run is under way",
         StateError::LeaseLost => "the run has lost its place",
         _ => "the state store failed",
+    }
+}
+
+/// What there is instead of the state of a pipeline.
+fn state_found(found: Option<i64>) -> String {
+    match found {
+        Some(epoch) => format!(": it is that of commit {epoch}"),
+        None => ": there is none".to_owned(),
     }
 }
 
@@ -181,6 +209,12 @@ impl From<LakeError> for EngineError {
 impl From<OnlineError> for EngineError {
     fn from(error: OnlineError) -> Self {
         Self::Online(error)
+    }
+}
+
+impl From<LogError> for EngineError {
+    fn from(error: LogError) -> Self {
+        Self::Log(error)
     }
 }
 
@@ -235,6 +269,9 @@ impl EngineError {
     /// The stable code of the error: `MS-07xx`, or the code of an error from a crate below.
     #[must_use]
     pub fn code(&self) -> &'static str {
+        if DamagedFile::behind(self).is_some() {
+            return DamagedFile::CODE;
+        }
         match self {
             Self::Source { source, .. } => source.code(),
             Self::Lake(error) => error.code(),
@@ -257,17 +294,23 @@ impl EngineError {
             Self::EntityKey { .. } => "MS-0736",
             Self::Materialize { source, .. } => source.code(),
             Self::Online(error) => error.code(),
+            Self::Log(error) => error.code(),
+            Self::PipelineState { .. } => "MS-0792",
+            Self::PipelineHalted { .. } => "MS-0793",
+            Self::Pipeline { source, .. } => source.code(),
             Self::Dataset { source, .. } => source.code(),
             Self::DatasetFile { .. } => "MS-0735",
             Self::LabelFile { .. } => "MS-0722",
             Self::LabelColumn { .. } => "MS-0723",
             Self::Request { .. } => "MS-0724",
+            Self::Follows { .. } => "MS-0860",
             Self::Arrow { .. } => "MS-0725",
             Self::File { .. } => "MS-0726",
             Self::Moved { .. } => "MS-0737",
             Self::Schedule { .. } => "MS-0738",
             Self::Receipt { .. } => "MS-0775",
             Self::Telemetry { source } => source.code(),
+            Self::CutOff => "MS-0785",
             Self::Worker { .. } => "MS-0707",
             Self::Cancelled => "MS-0708",
             Self::TimedOut { .. } => "MS-0740",
@@ -300,6 +343,9 @@ impl EngineError {
     /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
+        if let Some(damaged) = DamagedFile::behind(self) {
+            return Some(damaged.hint());
+        }
         match self {
             Self::Source { source, .. } => source.hint().map(str::to_owned),
             Self::Lake(error) => error.hint(),
@@ -314,6 +360,14 @@ impl EngineError {
             Self::NeverBuilt { table } => Some(format!("build it with `millstream run +{table}`")),
             Self::Plan(error) => error.hint(),
             Self::Schedule { source } => Some(source.hint()),
+            Self::PipelineState { table, .. } => Some(format!(
+                "`millstream run {table} --full-refresh` computes the table anew from its sources"
+            )),
+            Self::PipelineHalted { hint, .. } => hint.clone(),
+            Self::Pipeline { table, source: StreamError::OtherDefinition } => Some(format!(
+                "the event log no longer has all events; `millstream run {table} --full-refresh --forget-gone` computes the table from those that are left"
+            )),
+            Self::Pipeline { source, .. } => source.hint(),
             Self::Refused { hint, .. } | Self::Partitions { hint, .. } => Some(hint.clone()),
             Self::UnknownBackfill { .. } => {
                 Some("`millstream backfill list` names the backfills".to_owned())
@@ -324,6 +378,7 @@ impl EngineError {
             Self::EntityKey { .. } => Some("use a shorter key, such as a hash of this one".to_owned()),
             Self::Materialize { hint, source, .. } => hint.clone().or_else(|| source.hint()),
             Self::Online(error) => error.hint(),
+            Self::Log(error) => error.hint(),
             Self::Dataset { source, .. } => source.hint().or_else(|| inner_hint(source)),
             Self::DatasetFile { .. } => Some(
                 "a build of the same inputs writes it again; without `output`, or with `format: delta`, each version \
@@ -331,8 +386,14 @@ impl EngineError {
                     .to_owned(),
             ),
             Self::Request { hint, .. } => hint.clone(),
+            Self::Follows { source_name, .. } => Some(format!(
+                "send the events to the source: `POST /v1/ingest/{source_name}` or `millstream ingest {source_name}`"
+            )),
             Self::TimedOut { .. } => Some(
                 "give it more time with `timeout`, or find out what it waits for: `millstream run` tells how far a step is".to_owned(),
+            ),
+            Self::CutOff => Some(
+                "they start again, here or on another server, once the state store answers; look at the way to it".to_owned(),
             ),
             Self::Moved { .. } => Some("what was loaded before goes on; restart the process".to_owned()),
             Self::Receipt { .. } => Some(
@@ -345,7 +406,8 @@ impl EngineError {
             Self::Definition { .. } | Self::LabelColumn { .. } | Self::Arrow { .. } | Self::File { .. } => {
                 None
             }
-            Self::Compute { .. } | Self::CommitInfo { .. } | Self::Worker { .. } | Self::Cancelled => None,
+            Self::Cancelled => Some("give the same command again: it goes on with what is left".to_owned()),
+            Self::Compute { .. } | Self::CommitInfo { .. } | Self::Worker { .. } => None,
         }
     }
 
@@ -358,6 +420,9 @@ impl EngineError {
     /// Whether the same step may succeed later: `None` when it cannot, otherwise the wait that the other side asked for, if any.
     #[must_use]
     pub fn retry(&self) -> Option<Option<Duration>> {
+        if let Some(damaged) = DamagedFile::behind(self) {
+            return damaged.may_pass().then_some(None);
+        }
         match self {
             Self::Source { source, .. } => match source.retry() {
                 Retry::Never => None,
@@ -366,6 +431,7 @@ impl EngineError {
             Self::Lake(error) => error.retryable().then_some(None),
             Self::State(error) => error.is_transient().then_some(None),
             Self::Online(error) => error.retryable().then_some(None),
+            Self::Log(error) => error.retryable().then_some(None),
             Self::Materialize { source, .. } => source.retry(),
             Self::TimedOut { .. } => Some(None),
             Self::Sql { source, .. } | Self::Query(source) => source.retryable().then_some(None),
@@ -409,9 +475,6 @@ fn inner_hint(error: &DatasetError) -> Option<String> {
 
 /// Whether a query failed for a reason outside of it that may pass, such as storage that cannot be reached.
 fn may_pass(error: &DataFusionError) -> bool {
-    if SqlError::is_damage(error) {
-        return false;
-    }
     match error.find_root() {
         DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) | DataFusionError::ParquetError(_) => {
             true

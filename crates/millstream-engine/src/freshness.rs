@@ -6,9 +6,15 @@ use futures::{StreamExt, stream};
 use millstream_lake::At;
 use millstream_project::{CheckKind, CheckSpec};
 use millstream_quality::{TableCheckOutcome, VersionBefore};
-use millstream_types::{AssetId, TableName};
+use millstream_types::{AssetId, CheckId, TableName};
 
-use crate::{EngineError, assets::table_of, audit::table_checks, engine::World, resolver::provider};
+use crate::{
+    EngineError,
+    assets::table_of,
+    audit::{report, table_checks},
+    engine::World,
+    resolver::provider,
+};
 
 /// The number of tables that are looked at at the same time.
 const LOOKS_AT_ONCE: usize = 8;
@@ -22,9 +28,14 @@ pub(crate) async fn overdue(world: &World, assets: &BTreeSet<AssetId>) -> BTreeS
 }
 
 async fn is_overdue(world: &World, id: &AssetId) -> bool {
-    let Ok(table) = table_of(id) else { return false };
+    first_overdue(world, id).await.is_some()
+}
+
+/// The first freshness check of the asset that does not hold by the clock.
+pub(crate) async fn first_overdue(world: &World, id: &AssetId) -> Option<CheckId> {
+    let table = table_of(id).ok()?;
     let outcomes = outcomes(world, &table).await.unwrap_or_default();
-    outcomes.iter().any(|outcome| !outcome.passed)
+    outcomes.into_iter().find(|outcome| !outcome.passed).map(|outcome| report(outcome).check)
 }
 
 /// What the freshness checks of a table find now; nothing without such checks, or before the table is there.

@@ -18,7 +18,7 @@ use millstream_types::{AssetId, TimestampMicros};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Clock, EngineError, Event, Publisher, engine::World, error::told, housekeeping};
+use crate::{Clock, EngineError, Event, Publisher, engine::World, error::told, housekeeping, turn::Turn};
 
 /// How long a lease lasts when it is not prolonged. A holder that is cut off from the state store for so long loses its lease,
 /// and a holder that ended on another machine keeps others away for so long. The time is longer than the wait for a server of
@@ -44,6 +44,9 @@ const HOUSEKEEPING_MAX: Duration = LENGTH.saturating_add(Duration::from_secs(30)
 /// The shortest and the longest time after which a command that waits for a lease asks again.
 const LOOK_MIN: Duration = Duration::from_millis(20);
 const LOOK_MAX: Duration = Duration::from_millis(500);
+
+/// How soon it is told again for whom a command waits, where that is somebody else by then.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// How long a request for a lease that is not wanted any more is waited for.
 const TAKING_MAX: Duration = Duration::from_secs(2);
@@ -138,6 +141,7 @@ impl World {
         }))
     }
 
+    /// Takes the lease, and has the next turn at its assets while it waits for them.
     async fn take(
         &self,
         assets: &[AssetId],
@@ -146,8 +150,23 @@ impl World {
         events: &Publisher,
         wanted: &CancellationToken,
     ) -> Result<(LeaseToken, Renewed), EngineError> {
+        let mut turn = Turn::new(self, assets, holder);
+        let taken = self.take_in_turn(&mut turn, assets, holder, wait, events, wanted).await;
+        turn.end().await;
+        taken
+    }
+
+    async fn take_in_turn(
+        &self,
+        turn: &mut Turn<'_>,
+        assets: &[AssetId],
+        holder: &Holder,
+        wait: Duration,
+        events: &Publisher,
+        wanted: &CancellationToken,
+    ) -> Result<(LeaseToken, Renewed), EngineError> {
         let asked = Instant::now();
-        let (mut looks, mut is_told) = (looks().build(), false);
+        let (mut looks, mut told) = (looks().build(), Told::default());
         let mut last = Renewed::now(self.options.clock.as_ref());
         loop {
             let begun = Renewed::now(self.options.clock.as_ref());
@@ -177,11 +196,14 @@ impl World {
                     if left.is_zero() {
                         return Err(refused.into());
                     }
-                    if !std::mem::replace(&mut is_told, true) {
-                        events.publish(Event::Waiting { because: refused.to_string() });
-                    }
+                    told.tell(&refused, events);
+                    let pause = looks.next().unwrap_or(LOOK_MAX).min(left);
+                    let waited = async {
+                        turn.look().await;
+                        tokio::time::sleep(pause).await;
+                    };
                     tokio::select! {
-                        () = tokio::time::sleep(looks.next().unwrap_or(LOOK_MAX).min(left)) => {}
+                        () = waited => {}
                         () = wanted.cancelled() => return Err(EngineError::Cancelled),
                     }
                 }
@@ -210,6 +232,21 @@ impl Lease {
         self.state.renew_lease(self.token, now.wall, LENGTH).await?;
         *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = now;
         Ok(())
+    }
+
+    /// Whether the lease was not renewed for as long as it lasts, and cannot be renewed now: others may have taken its assets long ago.
+    /// The state store is only asked when that is about to be so, and not for longer than a beat may take.
+    pub(crate) async fn is_cut_off(&self) -> bool {
+        let last = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        if Renewed::now(self.clock.as_ref()).since(last) < LENGTH.saturating_sub(BEAT_MAX) {
+            return false;
+        }
+        match tokio::time::timeout(BEAT_MAX, self.hold()).await {
+            Ok(Ok(())) => false,
+            // What has become of a lease that is known to be lost is told otherwise.
+            Ok(Err(EngineError::State(StateError::LeaseLost))) => false,
+            Ok(Err(_)) | Err(_) => Renewed::now(self.clock.as_ref()).since(last) >= LENGTH,
+        }
     }
 
     /// Waits until the work under the lease is to end, and gives the reason.
@@ -312,6 +349,28 @@ impl Renewed {
     fn since(self, earlier: Self) -> Duration {
         let wall = u64::try_from(self.wall.0.saturating_sub(earlier.wall.0)).unwrap_or(0);
         (self.monotonic - earlier.monotonic).max(Duration::from_micros(wall))
+    }
+}
+
+/// What was told of whom a command waits for.
+#[derive(Default)]
+struct Told {
+    /// The asset and its holder, which the process, the time and the command tell apart.
+    last: Option<(AssetId, u32, TimestampMicros, String)>,
+    at: Option<Instant>,
+}
+
+impl Told {
+    /// Tells who has the assets, unless that is known, or something was told only a moment ago.
+    fn tell(&mut self, refused: &StateError, events: &Publisher) {
+        let StateError::Locked { asset, holder, .. } = refused else { return };
+        let present = (asset.clone(), holder.pid, holder.started, holder.command.clone());
+        let is_early = self.at.is_some_and(|at| at.elapsed() < TELL_EVERY);
+        if is_early || self.last.as_ref() == Some(&present) {
+            return;
+        }
+        events.publish(Event::Waiting { because: refused.to_string() });
+        (self.last, self.at) = (Some(present), Some(Instant::now()));
     }
 }
 

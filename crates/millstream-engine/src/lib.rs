@@ -7,9 +7,14 @@
 //! in the state store afterwards. A crash between the last two is found again by the commit's own record
 //! (see `reconcile.rs`).
 
+// The harness of the tests in `tests/it` names this crate as others do.
+#[cfg(test)]
+extern crate self as millstream_engine;
+
 mod assets;
 mod audit;
 mod blocking;
+mod breaker;
 mod check;
 mod clock;
 mod codes;
@@ -23,14 +28,18 @@ mod features;
 mod freshness;
 mod history;
 mod housekeeping;
+mod intake;
+mod intake_status;
 mod judge;
 mod lease;
+mod live_rows;
 mod machine;
 mod maintain;
 mod measure;
 mod observe;
 mod personal;
 mod pinning;
+mod pipelines;
 mod process;
 mod publish;
 mod queries;
@@ -46,6 +55,7 @@ mod resolver;
 mod run;
 mod scheduled;
 mod sets;
+mod source_rows;
 mod spill;
 mod staleness;
 mod status;
@@ -55,18 +65,19 @@ mod stored_keys;
 mod stores;
 mod superseded;
 mod telemetry;
+mod turn;
 mod writers;
 
 pub use assets::dataset::{BuiltDataset, DatasetReport, DatasetRequest, DeltaVersion, FileState};
 pub use assets::{
     feature_view::{
-        Keeper, MaterializeFailure, MaterializeMode, MaterializeReport, MaterializeRequest, Materialized,
-        Progress,
+        Keeper, LogProgress, MaterializeFailure, MaterializeMode, MaterializeReport, MaterializeRequest,
+        Materialized, Offsets, Progress,
     },
     service::versions::ServedVersion,
     table::partitions::{
-        BackfillPreview, BackfillReport, BackfillRequest, BackfillWish, BrokenPartition, PartitionOverview,
-        PartitionRange,
+        BackfillPreview, BackfillReport, BackfillRequest, BackfillWish, BrokenPartition, PARTITIONS_MAX,
+        PartitionOverview, PartitionRange,
     },
 };
 pub use check::{Checked, Project, check};
@@ -87,14 +98,23 @@ pub use features::{
 pub use housekeeping::{
     COMMAND as HOUSEKEEPING, HousekeepingAlarm, HousekeepingReport, HousekeepingStatus, ToldAlarms,
 };
+pub use intake::{
+    Door, EventBody, EventFault, EventFormat, EventRows, EventRules, Events, FAULTS_MAX, Generators, IntakeError,
+    IntakeFailure, SourceIntake, TakenEvents, TakenRange, read_events,
+};
+pub use intake_status::IntakeStatus;
 pub use machine::memory_share;
 pub use maintain::{MaintainRequest, Maintenance};
 pub use millstream_schedule::PartitionGrain;
 pub use millstream_state::{
-    BackfillRecord, BackfillStatus, DecisionKind, Forgotten, LoggedDecision, Pulse, RepairAction,
-    RepairRecord, RepairState, StepOutcome,
+    BackfillRecord, BackfillStatus, BreakerRecord, DecisionKind, Forgotten, LoggedDecision, Pulse,
+    RepairAction, RepairRecord, RepairState, StepOutcome,
 };
-pub use queries::{Queries, QueryRows, QueryThreads};
+pub use pipelines::{
+    FollowedRows, FollowedTable, PipelineChange, PipelineSeen, PipelineState, PipelineStatus, PipelineTold,
+    Pipelines,
+};
+pub use queries::{Queries, QueryFreshness, QueryRows, QueryThreads};
 pub use random::{Random, SystemRandom};
 pub use rejected::{RejectedExample, RejectedGroup};
 pub use run::{
@@ -102,8 +122,8 @@ pub use run::{
 };
 pub use scheduled::{KeepOptions, Outlook, Scheduling, SharedSteps, TriggerError};
 pub use sets::ReadSet;
-pub use staleness::{Stale, StaleAssets, StaleCause};
-pub use status::{AssetStatus, Status, Unreadable};
+pub use staleness::{Stale, StaleAssets, StaleCause, StaleWatch, Unreadable};
+pub use status::{AssetStatus, Status};
 pub use step_log::log_line;
-pub use stores::{Online, Stores};
+pub use stores::{Log, Online, Stores};
 pub use telemetry::{Sending, TelemetryStatus};

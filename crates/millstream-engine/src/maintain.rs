@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Engine, EngineError, Event, MaintenanceReport, Publisher,
     assets::{feature_view, table_of},
+    engine::World,
     features::rows,
     housekeeping,
     lease::Lease,
@@ -194,45 +195,17 @@ impl Engine {
         Ok(done.map(|done| report(table, &done, &options)))
     }
 
-    /// Puts small files together, as far as the options let one call do, and records that no row has changed. The caller has the
-    /// lease of the table's asset.
+    /// As [`World::compact_table`].
     pub(crate) async fn compact_table(
         &self,
         table: &TableName,
         options: &MaintainOptions,
     ) -> Result<Option<Maintained>, EngineError> {
-        let world = self.world();
-        let done = world.lake.compact(world.sql.runtime().as_ref(), table, options).await?;
-        if let Some(version) = done.as_ref().and_then(|done| done.compacted) {
-            self.rows_stayed(table, version).await?;
+        let done = self.world().compact_table(table, options).await;
+        if let Err(error) = &done {
+            self.look_for_damage(error).await;
         }
-        Ok(done)
-    }
-
-    /// Compaction makes a version with the same rows: who has seen the version before has seen this one too,
-    /// and need not run for it.
-    async fn rows_stayed(&self, table: &TableName, version: i64) -> Result<(), EngineError> {
-        let world = self.world();
-        let id = table.asset_id();
-        let (before, version) = (AssetVersion::numbered(version - 1), AssetVersion::numbered(version));
-        let known = world.state.recorded().await?;
-        let mut recorded = known.clone();
-        recorded.retain(|asset, recorded| {
-            let own = *asset == id && recorded.version == Some(before);
-            if own {
-                recorded.version = Some(version);
-            }
-            let seen = recorded.input_versions.get_mut(&id).filter(|seen| **seen == before);
-            seen.map(|seen| *seen = version).is_some() || own
-        });
-        let found = recorded.iter().map(|(asset, recorded)| FoundAsset {
-            asset,
-            seen: known.get(asset),
-            recorded: Some(recorded),
-            metrics: &[],
-        });
-        world.state.record_found(&found.collect::<Vec<_>>()).await?;
-        Ok(world.state.move_published(&id, before, version).await?)
+        done
     }
 
     /// Versions that must stay readable: those that somebody pinned, those that readers take, and those from which an
@@ -300,5 +273,46 @@ pub(crate) fn left_because(error: &EngineError) -> String {
     match error {
         EngineError::Lake(error) => format!("left alone: {error}"),
         other => format!("left alone: {other}"),
+    }
+}
+
+impl World {
+    /// Puts small files together, as far as the options let one call do, and records that no row has changed. The caller has the
+    /// lease of the table's asset.
+    pub(crate) async fn compact_table(
+        &self,
+        table: &TableName,
+        options: &MaintainOptions,
+    ) -> Result<Option<Maintained>, EngineError> {
+        let done = self.lake.compact(self.sql.runtime().as_ref(), table, options).await?;
+        if let Some(version) = done.as_ref().and_then(|done| done.compacted) {
+            self.rows_stayed(table, version).await?;
+        }
+        Ok(done)
+    }
+
+    /// Compaction makes a version with the same rows: who has seen the version before has seen this one too,
+    /// and need not run for it.
+    async fn rows_stayed(&self, table: &TableName, version: i64) -> Result<(), EngineError> {
+        let id = table.asset_id();
+        let (before, version) = (AssetVersion::numbered(version - 1), AssetVersion::numbered(version));
+        let known = self.state.recorded().await?;
+        let mut recorded = known.clone();
+        recorded.retain(|asset, recorded| {
+            let own = *asset == id && recorded.version == Some(before);
+            if own {
+                recorded.version = Some(version);
+            }
+            let seen = recorded.input_versions.get_mut(&id).filter(|seen| **seen == before);
+            seen.map(|seen| *seen = version).is_some() || own
+        });
+        let found = recorded.iter().map(|(asset, recorded)| FoundAsset {
+            asset,
+            seen: known.get(asset),
+            recorded: Some(recorded),
+            metrics: &[],
+        });
+        self.state.record_found(&found.collect::<Vec<_>>()).await?;
+        Ok(self.state.move_published(&id, before, version).await?)
     }
 }

@@ -9,7 +9,10 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
+use async_trait::async_trait;
+use millstream_connector::LogAccess;
 use millstream_lake::Lake;
+use millstream_log::{EventLog, LogError};
 use millstream_project::ProjectSpec;
 use millstream_state::State;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -18,9 +21,10 @@ use crate::{
     EngineError, EngineOptions, EventBus, Stores,
     failure::Circuits,
     features::OnlineAccess,
+    pipelines::{features::KeptViews, table::LiveTables},
     reload::FailedReloadLease,
     spill::{self, Spill},
-    stores::SharedOnline,
+    stores::{SharedEntries, SharedLog, SharedOnline},
 };
 
 /// The stores and bounds of a process.
@@ -28,6 +32,11 @@ pub(crate) struct Process {
     pub lake: Lake,
     pub state: Arc<State>,
     pub online: SharedOnline,
+    pub log: SharedLog,
+    /// The state of the pipelines.
+    pub pipelines: SharedEntries,
+    /// The continuous tables that are at work.
+    pub live: LiveTables,
     /// What all who read and take features share, while somebody does.
     pub access: Mutex<Weak<OnlineAccess>>,
     pub events: EventBus,
@@ -35,6 +44,8 @@ pub(crate) struct Process {
     /// What is known of the places that steps ask.
     pub circuits: Circuits,
     pub failed_reload: FailedReloadLease,
+    /// The views that pipelines of this process keep up to date.
+    pub kept_views: KeptViews,
     pub state_dir: PathBuf,
     /// Held by work on many rows whose memory the query engine does not count, so that one is at it at a time.
     beside_queries: Arc<Semaphore>,
@@ -52,16 +63,20 @@ impl fmt::Debug for Process {
 
 impl Process {
     pub(crate) fn new(stores: Stores, options: EngineOptions) -> Self {
-        let Stores { lake, state, online, folder: state_dir } = stores;
+        let Stores { lake, state, online, log, folder: state_dir } = stores;
         Self {
             lake,
             state,
             online: SharedOnline::new(online),
+            log: SharedLog::new(log, options.clock.clone()),
+            pipelines: SharedEntries::new(state_dir.join("pipelines")),
+            live: LiveTables::default(),
             access: Mutex::default(),
             events: EventBus::default(),
             options,
             circuits: Circuits::default(),
             failed_reload: FailedReloadLease::default(),
+            kept_views: KeptViews::default(),
             beside_queries: Arc::new(Semaphore::new(1)),
             served: tokio::sync::Mutex::default(),
             spill: Spill::open(&state_dir),
@@ -95,6 +110,17 @@ impl Process {
     }
 }
 
+#[async_trait]
+impl LogAccess for Process {
+    async fn log(&self) -> Result<Arc<dyn EventLog>, LogError> {
+        self.log.open().await
+    }
+
+    fn is_absent(&self) -> bool {
+        self.log.is_absent()
+    }
+}
+
 /// Whether the stores that were opened for `before` are those of `after`; the error says what is elsewhere.
 pub(crate) fn same_stores(before: &ProjectSpec, after: &ProjectSpec) -> Result<(), EngineError> {
     let (old, new) = (&before.environment, &after.environment);
@@ -106,6 +132,7 @@ pub(crate) fn same_stores(before: &ProjectSpec, after: &ProjectSpec) -> Result<(
         ("`storage`", old.storage != new.storage),
         ("`state`", old.state != new.state),
         ("`online`", old.online != new.online),
+        ("`log`", old.log != new.log),
     ];
     match facts.into_iter().find(|(_, is_another)| *is_another) {
         Some((what, _)) => Err(EngineError::Moved { what }),

@@ -24,12 +24,11 @@ use crate::{
     superseded::Superseded,
 };
 
-pub(crate) use change::{Append, append, replace_files};
+pub(crate) use change::{Append, Change, append, replace_files};
 pub(crate) use outdated::{any_superseded, drop_unreached, finish_outdated, has_unreached, is_outdated};
-pub(crate) use rejected::may_hold;
+pub(crate) use rejected::{drop_epochs, may_hold};
 pub(crate) use reprocessed::{replace_rejected, take_in, taken};
 
-use change::Change;
 use outdated::{drop_outdated, outdating};
 use rejected::commit_rejected;
 

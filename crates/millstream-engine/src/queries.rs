@@ -49,6 +49,16 @@ pub struct Queries {
     threads: Arc<QueryThreads>,
 }
 
+/// Which rows of streaming sources a statement reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum QueryFreshness {
+    /// Those that have landed.
+    #[default]
+    Committed,
+    /// Those too that are only in the event log yet.
+    Live,
+}
+
 impl fmt::Debug for Queries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queries").field("session", &self.session).finish_non_exhaustive()
@@ -101,12 +111,39 @@ impl Queries {
         })
     }
 
+    /// Runs one statement over the set that is published now, with rows of streaming sources that are as fresh as asked for. The
+    /// process has to have the event log open for those that have not landed.
+    pub fn query_fresh(
+        &self,
+        sql: String,
+        freshness: QueryFreshness,
+    ) -> BoxFuture<'_, Result<QueryRows, SqlError>> {
+        Box::pin(async move {
+            let told = |error: EngineError| SqlError::Execution { message: chain(&error) };
+            let set = self.engine.published().await.map_err(told)?;
+            self.query_in(sql, set, freshness).await
+        })
+    }
+
     /// Runs one statement over the versions of a set.
     pub fn query_set(&self, sql: String, set: ReadSet) -> BoxFuture<'_, Result<QueryRows, SqlError>> {
+        self.query_in(sql, set, QueryFreshness::Committed)
+    }
+
+    fn query_in(
+        &self,
+        sql: String,
+        set: ReadSet,
+        freshness: QueryFreshness,
+    ) -> BoxFuture<'_, Result<QueryRows, SqlError>> {
         Box::pin(async move {
             let world = self.engine.world();
             let tables = ReadTables::default();
             let resolver = LakeResolver::new(world.lake.clone(), world.project.clone());
+            let resolver = match freshness {
+                QueryFreshness::Committed => resolver,
+                QueryFreshness::Live => resolver.live(world),
+            };
             let resolver = resolver.reading(set).noting(&tables);
             self.run(sql, None, self.session.with_resolver(Arc::new(resolver)), tables).await
         })

@@ -203,7 +203,9 @@ async fn news_of(
                 fingerprint: followed(&commits, version, known).unwrap_or(info.fingerprint),
                 input_versions: match &info.what {
                     Committed::Build { inputs, .. } => inputs.clone(),
-                    Committed::Landing { .. } | Committed::Reprocess { .. } => BTreeMap::new(),
+                    Committed::Landing { .. } | Committed::Reprocess { .. } | Committed::Pipeline { .. } => {
+                        BTreeMap::new()
+                    }
                 },
                 version: Some(version),
                 rows,

@@ -88,7 +88,7 @@ impl Stored<'_> {
         }
         let (world, table) = (&self.context.world, self.table);
         let quality = |source| EngineError::Quality { table: table.clone(), source };
-        let relations = relations(self.context, self.checks).await?;
+        let relations = relations(world, self.checks).await?;
         let options = ContractOptions {
             checks: self.checks,
             type_severity: Severity::Warn,

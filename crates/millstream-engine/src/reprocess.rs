@@ -20,7 +20,7 @@ use millstream_connector::Positions;
 use millstream_lake::{At, LakeTable, Snapshot, StagedFile};
 use millstream_plan::{AssetStatus, PlannedStep, Reason, Recorded, RunPlan};
 use millstream_project::{LandingMode, SourceSpec};
-use millstream_quality::{Contract, ContractColumn, ContractOptions, Sources, Tally, restore};
+use millstream_quality::{Contract, Sources, Tally, restore};
 use millstream_state::Receipt;
 use millstream_types::{AssetVersion, TableName, TimestampMicros};
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ use crate::{
     CheckReport, Engine, EngineError, Publisher, RunRequest, StepExecutor, StepOutcome, StepReport,
     assets::{
         StepRunner,
-        source::landing::{self, Landing, bronze_schema, with_landing_columns},
+        source::landing::{self, Landing, LandingValues, RowRules, bronze_schema, with_landing_columns},
         version_of,
     },
     audit::{Audit, Audited, metrics, row_check_reports},
@@ -205,22 +205,10 @@ impl<'a> Reprocessing<'a> {
         let table = source.table();
         let now = world.options.clock.now();
         let columns = landing::own_columns(bronze);
-        let promised = columns.iter().map(|field| ContractColumn {
-            name: field.name.clone(),
-            column_type: field.column_type.clone(),
-            pii: source.contract.columns.get(&field.name).is_some_and(|column| column.pii),
-            inferred: !source.contract.columns.contains_key(&field.name),
-        });
-        let relations = relations(context, &source.contract.checks).await?;
-        let options = ContractOptions {
-            checks: &source.contract.checks,
-            type_severity: source.contract.on_violation,
-            relations: &relations,
-            extra: &[],
-            now,
-        };
-        let quality = |source| EngineError::Quality { table: table.clone(), source };
-        let contract = Contract::compile(&promised.collect::<Vec<_>>(), &options).map_err(quality)?;
+        let relations = relations(world, &source.contract.checks).await?;
+        let rules =
+            RowRules { source, columns: &columns, decided: columns.len(), relations: &relations, now };
+        let contract = rules.compile(world)?;
         let stored = StoredKeys::of(bronze, &Default::default());
         Ok(Self {
             judge: Judge::new(context, &table, &contract, stored, landing.epoch, now),
@@ -285,8 +273,12 @@ impl<'a> Reprocessing<'a> {
         let accepted = &judged.rows;
         let schema = bronze_schema(&self.columns);
         let first = self.judged.next_sequence;
-        let rows = with_landing_columns(&schema, accepted, positions, &sources, first, self.judged.now)
-            .map_err(compute)?;
+        let rows = with_landing_columns(
+            &schema,
+            accepted,
+            LandingValues::numbered(positions, &sources, first, self.judged.now),
+        )
+        .map_err(compute)?;
         self.judged.accepted += rows.num_rows() as u64;
         self.judged.next_sequence = first.saturating_add(i64::try_from(rows.num_rows()).unwrap_or(i64::MAX));
         self.rows.write(rows).await

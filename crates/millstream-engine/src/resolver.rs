@@ -12,7 +12,9 @@ use millstream_quality::rejected_schema;
 use millstream_sql::{Resolved, SqlError, TableResolver};
 use millstream_types::TableName;
 
-use crate::{Project, ReadSet, sets::snapshot_in};
+use crate::{
+    EngineError, Project, ReadSet, engine::World, live_rows::live_rows, run::chain, sets::snapshot_in,
+};
 
 /// Resolves every name to the lake's table at the time that the query asks for, and the name of a view to its SQL.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(crate) struct LakeResolver {
     pinned: BTreeMap<TableName, Arc<Snapshot>>,
     /// The versions that are read where the query names none.
     set: ReadSet,
+    /// The world whose streaming sources are read as they are at this moment; `None` where what has landed is what counts.
+    live: Option<Arc<World>>,
     /// Where it is noted what is read, if somebody wants to know.
     noted: Option<ReadTables>,
 }
@@ -43,12 +47,38 @@ impl ReadTables {
 
 impl LakeResolver {
     pub(crate) fn new(lake: Lake, project: Arc<Project>) -> Self {
-        Self { lake, project, pinned: BTreeMap::new(), set: ReadSet::default(), noted: None }
+        Self { lake, project, pinned: BTreeMap::new(), set: ReadSet::default(), live: None, noted: None }
     }
 
     pub(crate) fn reading(mut self, set: ReadSet) -> Self {
         self.set = set;
         self
+    }
+
+    /// Reads streaming sources with what is only in the event log yet.
+    pub(crate) fn live(mut self, world: &Arc<World>) -> Self {
+        self.live = Some(world.clone());
+        self
+    }
+
+    /// The rows of a streaming source, or of a continuous table that is at work in this process, at this moment; `None` for other tables, and where
+    /// those are not asked for.
+    async fn live_rows(&self, table: &TableName) -> Result<Option<Arc<dyn TableProvider>>, SqlError> {
+        let Some(world) = &self.live else { return Ok(None) };
+        let told = |error: EngineError| SqlError::Execution { message: chain(&error) };
+        let Some(source) = self.project.source(table) else {
+            return world.live.read(&self.lake, table).await.map_err(told);
+        };
+        if world.intake(&source.name).is_none() {
+            return Ok(None);
+        }
+        live_rows(world, source).await.map_err(told)
+    }
+
+    /// Whether the table is that of a continuous table's late rows.
+    fn is_late(&self, table: &TableName) -> bool {
+        let owner = table.late_of().and_then(|owner| self.project.table(&owner));
+        owner.is_some_and(|spec| spec.materialize.stream().is_some())
     }
 
     pub(crate) fn noting(mut self, tables: &ReadTables) -> Self {
@@ -72,6 +102,11 @@ impl TableResolver for LakeResolver {
         if let Some(view) = definition.filter(|spec| spec.materialize.is_view()) {
             return Ok(Some(Resolved::View { sql: view.sql.value.clone() }));
         }
+        if at == At::Latest
+            && let Some(rows) = self.live_rows(table).await?
+        {
+            return Ok(Some(Resolved::Table(rows)));
+        }
         let pinned = self.pinned.get(table).filter(|_| at == At::Latest).cloned();
         let snapshot = match pinned {
             Some(snapshot) => Some(snapshot),
@@ -86,7 +121,7 @@ impl TableResolver for LakeResolver {
                 Ok(Some(Resolved::Table(provider)))
             }
             // Nothing was rejected yet.
-            None if table.is_rejected() && at == At::Latest => {
+            None if (table.is_rejected() || self.is_late(table)) && at == At::Latest => {
                 let empty = EmptyTable::new(rejected_schema());
                 Ok(Some(Resolved::Table(Arc::new(empty))))
             }

@@ -41,7 +41,10 @@ impl Engine {
 
 impl World {
     pub(crate) async fn published(&self) -> Result<ReadSet, EngineError> {
-        Ok(ReadSet::of(self.state.published().await?))
+        let mut versions = self.state.published().await?;
+        // A pipeline publishes each of its commits by itself.
+        versions.retain(|asset, _| !self.project.graph.get(asset).is_some_and(|facts| facts.follows_events));
+        Ok(ReadSet::of(versions))
     }
 }
 

@@ -2,36 +2,32 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use futures::{
-    StreamExt,
-    future::{self, BoxFuture},
-    stream,
-};
+use futures::future::BoxFuture;
 use millstream_lake::{CommitRecord, LakeError};
-use millstream_plan::{AssetFacts, AssetKind, Recorded};
+use millstream_plan::{AssetKind, Recorded};
 use millstream_project::{CheckKind, CheckSpec};
 use millstream_quality::MALFORMED;
 use millstream_schedule::RecordedAside;
 use millstream_state::{
-    CheckResult, FailedReload, HeldLease, Pulse, RepairRecord, RunOutcome, RunRecord, SchemaVersion, State,
-    StepRecord,
+    BreakerRecord, CheckResult, FailedReload, HeldLease, Pulse, RepairRecord, RunOutcome, RunRecord,
+    SchemaVersion, State, StepRecord,
 };
-use millstream_types::{AssetId, AssetVersion, RunId, TableName, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, CheckId, RunId, TableName, TimestampMicros};
 
 use crate::{
-    ConnectionStatus, Engine, EngineError, HousekeepingStatus, Stale, StaleCause,
-    assets::{check_result, kind_of, table_of},
+    ConnectionStatus, Engine, EngineError, HousekeepingStatus, IntakeStatus, PipelineSeen, Stale, Unreadable,
+    assets::{check_result, table_of},
     audit,
     event::READABLE,
     freshness, housekeeping,
-    run::chain,
+    staleness::Looked,
 };
 
-/// The beginning of the names of checks that a contract makes from its columns' types.
-const TYPE_CHECK: &str = "type(";
+/// The beginnings of the names of checks that a contract makes by itself.
+const MADE_CHECKS: [&str; 2] = ["type(", "future("];
 
-/// The number of tables whose logs are opened at the same time.
-const LOOKS_AT_ONCE: usize = 8;
+/// The check of events that hold more than the contract's columns.
+const COLUMNS_CHECK: &str = "columns";
 
 /// The project as the state store knows it.
 #[derive(Clone, Debug)]
@@ -49,6 +45,12 @@ pub struct Status {
     pub aside: BTreeMap<AssetId, RecordedAside>,
     /// What is damaged and not made again yet, or left to a person.
     pub repairs: Vec<RepairRecord>,
+    /// How the pipelines were when the process that keeps them last told.
+    pub pipelines: Vec<PipelineSeen>,
+    /// How far the sources of events are; empty where this process does not have the event log open.
+    pub intakes: Vec<IntakeStatus>,
+    /// The streaming sources of which nothing lands, because too many of their events were rejected.
+    pub breakers: Vec<BreakerRecord>,
     /// All assets in the order of the graph: an asset comes after those that it reads.
     pub assets: Vec<AssetStatus>,
 }
@@ -77,20 +79,6 @@ pub struct AssetStatus {
     pub lease: Option<Arc<HeldLease>>,
 }
 
-/// Why a table that was built cannot be read.
-#[derive(Clone, Debug)]
-pub struct Unreadable {
-    pub code: &'static str,
-    pub error: String,
-    pub hint: Option<String>,
-}
-
-impl Unreadable {
-    fn of(error: &EngineError) -> Self {
-        Self { code: error.code(), error: chain(error), hint: error.hint() }
-    }
-}
-
 impl Engine {
     /// Reads the state store, and opens the newest version of each table that was built, so that a damaged log is reported here
     /// and not only by the next step. This does not wait for processes that write.
@@ -102,23 +90,25 @@ impl Engine {
             let mut recorded = world.state.recorded().await?;
             let mut steps = world.state.latest_steps().await?;
             let mut assets = Vec::new();
-            let order: Vec<_> = world.project.graph.topological().collect();
-            let is_built = |facts: &&&AssetFacts| {
-                !facts.passes_through && recorded.get(&facts.id).is_some_and(Recorded::was_built)
-            };
-            let mut unreadable = self.unreadable(order.iter().filter(is_built).copied()).await?;
             let mut published = world.state.published().await?;
-            let stale = world.stale().await?;
             let last_run = world.state.last_run_but(housekeeping::COMMAND).await?;
             // A run that succeeded has read everything.
             let all_read = last_run.as_ref().is_none_or(|run| run.outcome == Some(RunOutcome::Succeeded));
-            for facts in order {
+            let mut looked = Looked { unreadable: world.unreadable(None).await?, ..Looked::default() };
+            let mut checked = Vec::new();
+            for facts in world.project.graph.topological() {
+                let mut checks = self.checks_now(&facts.id).await?;
+                checks.retain(|check| !(all_read && check.check.as_str() == READABLE));
+                let too_old = self.too_old(&facts.id, &checks);
+                looked.too_old.extend(too_old.map(|check| (facts.id.clone(), check)));
+                checked.push((facts, checks));
+            }
+            let stale = world.judge(&looked).await?;
+            for (facts, checks) in checked {
                 let last_step = steps
                     .iter()
                     .position(|step| step.asset == facts.id)
                     .map(|place| steps.swap_remove(place));
-                let mut checks = self.checks_now(&facts.id).await?;
-                checks.retain(|check| !(all_read && check.check.as_str() == READABLE));
                 let left_out = checks.iter().find(|check| check.check.as_str() == READABLE && !check.passed);
                 let published = published.remove(&facts.id);
                 let recorded = recorded.remove(&facts.id).filter(Recorded::was_built);
@@ -127,7 +117,7 @@ impl Engine {
                 let lost = lost.map(|table| Unreadable::of(&LakeError::VersionLost { table }.into()));
                 assets.push(AssetStatus {
                     left_out: left_out.map(|check| check.observed.clone().unwrap_or_default()),
-                    stale: stale.get(&facts.id).cloned().or_else(|| self.too_old(&facts.id, &checks)),
+                    stale: stale.get(&facts.id).cloned(),
                     asset: facts.id.clone(),
                     kind: facts.kind,
                     is_stored: !facts.passes_through,
@@ -135,7 +125,7 @@ impl Engine {
                     last_step,
                     published: published.filter(|version| !version.is_lost()),
                     checks,
-                    unreadable: unreadable.remove(&facts.id).or(lost),
+                    unreadable: looked.unreadable.remove(&facts.id).or(lost),
                     lease: leases.remove(&facts.id),
                 });
             }
@@ -145,37 +135,32 @@ impl Engine {
             held.retain(|connection| connection.since.is_some());
             let aside = self.aside().await?;
             let repairs = world.state.open_repairs().await?;
-            Ok(Status { now, last_run, housekeeping, failed_reload, held, aside, repairs, assets })
+            let pipelines = self.pipelines_seen().await?;
+            let (intakes, breakers) = (self.intakes().await?, self.open_breakers().await?);
+            Ok(Status {
+                now,
+                last_run,
+                housekeeping,
+                failed_reload,
+                held,
+                aside,
+                repairs,
+                pipelines,
+                intakes,
+                breakers,
+                assets,
+            })
         })
     }
 
     /// The first check on the age of the asset's rows that does not hold at this moment.
-    fn too_old(&self, asset: &AssetId, known: &[CheckResult]) -> Option<Stale> {
+    fn too_old(&self, asset: &AssetId, known: &[CheckResult]) -> Option<CheckId> {
         let table = table_of(asset).ok()?;
         let failed = |check: &CheckSpec| known.iter().any(|known| known.check == check.id && !known.passed);
         let mut clocked = self.project().checks(&table).iter();
-        let check = clocked
-            .find(|check| matches!(check.kind, CheckKind::Freshness { .. }) && failed(check))?
-            .id
-            .clone();
-        Some(Stale { since: None, cause: StaleCause::TooOld { check } })
-    }
-
-    /// Which of the assets that were built cannot be read, and why.
-    async fn unreadable(
-        &self,
-        assets: impl Iterator<Item = &AssetFacts>,
-    ) -> Result<BTreeMap<AssetId, Unreadable>, EngineError> {
-        let world = self.world();
-        let mut looks = Vec::new();
-        for facts in assets {
-            let kind = kind_of(facts)?;
-            looks.push(async move {
-                let unreadable = kind.unreadable(world, &facts.id).await?;
-                Some((facts.id.clone(), Unreadable::of(&unreadable)))
-            });
-        }
-        Ok(stream::iter(looks).buffered(LOOKS_AT_ONCE).filter_map(future::ready).collect().await)
+        let check =
+            clocked.find(|check| matches!(check.kind, CheckKind::Freshness { .. }) && failed(check))?;
+        Some(check.id.clone())
     }
 
     /// The last known results of the checks that the asset has now; freshness is judged at this moment.
@@ -186,7 +171,8 @@ impl Engine {
         let defined = world.project.checks(&table);
         let is_defined = |result: &CheckResult| {
             let id = result.check.as_str();
-            let is_made = id == MALFORMED || id == READABLE || id.starts_with(TYPE_CHECK);
+            let is_made = [MALFORMED, READABLE, COLUMNS_CHECK].contains(&id)
+                || MADE_CHECKS.iter().any(|start| id.starts_with(start));
             is_made || defined.iter().any(|check| check.id == result.check)
         };
         let mut results = world.state.known_checks(asset).await?;

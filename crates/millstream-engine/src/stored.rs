@@ -15,16 +15,11 @@ use millstream_query::{Execution, scan as rows_of};
 use millstream_sql::{SqlError, incremental::IncrementalError};
 use millstream_types::TableName;
 
-use crate::{
-    EngineError,
-    engine::{StepContext, World},
-    resolver::provider,
-};
+use crate::{EngineError, engine::World, resolver::provider};
 
 /// The values that relationship checks compare with. A table that was never built has none: the step fails, because rows
 /// must not be published unchecked, and is tried again by the next run.
-pub(crate) async fn relations(context: &StepContext, checks: &[CheckSpec]) -> Result<Relations, EngineError> {
-    let world = &context.world;
+pub(crate) async fn relations(world: &World, checks: &[CheckSpec]) -> Result<Relations, EngineError> {
     let mut relations = Relations::new();
     for relation in relations_of(checks) {
         let keys = match world.lake.snapshot(&relation.table, At::Latest).await? {

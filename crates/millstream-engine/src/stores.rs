@@ -1,5 +1,12 @@
 //! The stores that an engine works on. They stay open as long as the process lives, while the project may be loaded again.
 
+mod log;
+mod pipelines;
+
+pub use log::Log;
+pub(crate) use log::SharedLog;
+pub(crate) use pipelines::SharedEntries;
+
 use std::{
     fs::File,
     path::{Path, PathBuf},
@@ -15,12 +22,13 @@ use millstream_types::TimestampMicros;
 
 use crate::EngineError;
 
-/// The stores of data, of state and of online values.
+/// The stores of data, of state, of online values and of events.
 #[derive(Clone, Debug)]
 pub struct Stores {
     pub lake: Lake,
     pub state: Arc<State>,
     pub online: Online,
+    pub log: Log,
     /// The folder for lock files, for rows that do not fit into memory, and for datasets that name no place of their own.
     pub folder: PathBuf,
 }
@@ -58,7 +66,13 @@ impl Stores {
                     (State::connect(url, &owner).await?, folder)
                 }
             };
-            Ok(Self { lake, state: Arc::new(state), online: Online::of(project), folder })
+            Ok(Self {
+                lake,
+                state: Arc::new(state),
+                online: Online::of(project),
+                log: Log::of(project),
+                folder,
+            })
         })
     }
 }

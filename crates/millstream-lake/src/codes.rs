@@ -79,4 +79,10 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "A version that went away with its table",
         "Readers take versions of tables that belong together. This table was deleted or put back to an earlier version, and no run in which every step ended well has published it since.",
     ),
+    (
+        "MS-0417",
+        "A data file that is damaged or gone",
+        "A file that a version of the table names is not in the store, has another size than was written, or cannot be decoded. A table that is made of \
+         others is made again by `millstream serve`; landed rows come back from a backup, or by `millstream run --full-refresh` of their source.",
+    ),
 ];

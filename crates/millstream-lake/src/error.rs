@@ -2,6 +2,8 @@
 
 use millstream_types::{TableName, TimestampMicros};
 
+use crate::DamagedFile;
+
 /// The cause below a [`LakeError`], whatever library it came from.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -81,7 +83,10 @@ pub enum LakeError {
         #[source]
         source: Cause,
     },
-    /// Rows could not be encoded or decoded as Parquet.
+    /// A data file is gone, or is not what was written.
+    #[error("`{}` cannot be read", .0.table)]
+    DataFile(#[source] DamagedFile),
+    /// Rows could not be encoded as Parquet, or not be read.
     #[error("cannot {action} rows of {table}")]
     Rows {
         action: &'static str,
@@ -114,6 +119,7 @@ impl LakeError {
             Self::Log { .. } => "MS-0414",
             Self::Rows { .. } => "MS-0415",
             Self::VersionLost { .. } => "MS-0416",
+            Self::DataFile(_) => DamagedFile::CODE,
         }
     }
 
@@ -157,6 +163,7 @@ impl LakeError {
                      lands or builds it anew"
                 ));
             }
+            Self::DataFile(damaged) => return Some(damaged.hint()),
             Self::ChangesUnavailable { .. } => "the table that reads these changes has to be rebuilt in full",
             _ => return None,
         };
@@ -169,7 +176,22 @@ impl LakeError {
         match self {
             Self::Conflict { .. } | Self::CommitUnknown { .. } => true,
             Self::Storage { fault, .. } => *fault == StorageFault::Unavailable,
+            Self::DataFile(damaged) => damaged.may_pass(),
             _ => false,
+        }
+    }
+
+    /// The fault that rows of the table could not be read for.
+    pub(crate) fn unread(table: &TableName, error: datafusion::error::DataFusionError) -> Self {
+        match DamagedFile::behind(&error) {
+            Some(damaged) => Self::DataFile(damaged.clone()),
+            None => match error {
+                datafusion::error::DataFusionError::External(cause) => match cause.downcast::<Self>() {
+                    Ok(own) => *own,
+                    Err(source) => Self::Rows { action: "read", table: table.clone(), source },
+                },
+                source => Self::Rows { action: "read", table: table.clone(), source: Box::new(source) },
+            },
         }
     }
 

@@ -260,11 +260,7 @@ impl Lake {
         files: Vec<DataFile>,
         options: &MaintainOptions,
     ) -> Result<Vec<StagedFile>> {
-        let failed = |source: datafusion::error::DataFusionError| LakeError::Rows {
-            action: "read",
-            table: snapshot.table().clone(),
-            source: Box::new(source),
-        };
+        let failed = |error| LakeError::unread(snapshot.table(), error);
         let provider = LakeTable::new(self, snapshot.schema(), files)?;
         let plan = scan(provider).and_then(|rows| rows.build()).map_err(failed)?;
         let how = Execution { order: Order::Stable, ..Execution::default() };

@@ -11,10 +11,10 @@ use datafusion::{
     config::TableParquetOptions,
     datasource::{
         TableType,
-        file_format::{FileFormat, parquet::ParquetFormat},
         listing::PartitionedFile,
         object_store::ObjectStoreUrl,
         physical_plan::{FileGroup, FileScanConfigBuilder},
+        source::DataSourceExec,
         table_schema::TableSchema,
     },
     error::DataFusionError,
@@ -28,7 +28,9 @@ use crate::{
     Lake,
     counted::ScanCount,
     file::DataFile,
+    scan::{self, ScannedFile},
     stats::{Bounds, FileBounds},
+    storage::Storage,
 };
 
 /// Scans a list of data files as one table. Files from before a column was added read it as null; files
@@ -36,7 +38,7 @@ use crate::{
 #[derive(Debug)]
 pub struct LakeTable {
     schema: SchemaRef,
-    files: Vec<(DataFile, ObjectPath)>,
+    files: Vec<(DataFile, FilePlace)>,
     store: ObjectStoreUrl,
     /// Where the rows of each scan are told, if they are counted.
     count: Option<ScanCount>,
@@ -73,8 +75,8 @@ impl LakeTable {
     ) -> crate::error::Result<Arc<dyn TableProvider>> {
         let store = lake.storage().store_url()?;
         let located = files.into_iter().map(|file| {
-            let path = lake.storage().file_path(file.table(), file.path());
-            (file, path)
+            let place = FilePlace::of(lake.storage(), &file);
+            (file, place)
         });
         Ok(Arc::new(Self { schema, files: located.collect(), store, count }))
     }
@@ -87,7 +89,7 @@ impl LakeTable {
     ) -> crate::error::Result<Vec<DataFile>> {
         let table = Self {
             schema: snapshot.schema(),
-            files: snapshot.files().iter().map(|file| (file.clone(), ObjectPath::default())).collect(),
+            files: snapshot.files().iter().map(|file| (file.clone(), FilePlace::default())).collect(),
             store: ObjectStoreUrl::local_filesystem(),
             count: None,
         };
@@ -114,7 +116,7 @@ impl LakeTable {
         };
         let kept = |index: usize| keep.as_ref().is_none_or(|keep| keep[index]);
         let scanned = self.files.iter().zip(bounds).enumerate().filter(|(index, _)| kept(*index));
-        Ok(scanned.map(|(_, ((file, path), bounds))| Scanned { file, path, bounds }).collect())
+        Ok(scanned.map(|(_, ((file, place), bounds))| Scanned { file, place, bounds }).collect())
     }
 
     /// The rows of the files that are not `scanned`; `None` where the log does not tell them.
@@ -126,9 +128,27 @@ impl LakeTable {
     }
 }
 
+/// Where a file lies: in its store, and as people find it.
+#[derive(Debug, Default)]
+struct FilePlace {
+    location: ObjectPath,
+    shown: String,
+}
+
+impl FilePlace {
+    fn of(storage: &Storage, file: &DataFile) -> Self {
+        let location = storage.file_path(file.table(), file.path());
+        let shown = match storage.table_folder(file.table()) {
+            Some(folder) => folder.join(file.path()).display().to_string(),
+            None => location.to_string(),
+        };
+        Self { location, shown }
+    }
+}
+
 struct Scanned<'a> {
     file: &'a DataFile,
-    path: &'a ObjectPath,
+    place: &'a FilePlace,
     bounds: Arc<Bounds>,
 }
 
@@ -137,13 +157,19 @@ impl Scanned<'_> {
     fn partitioned(&self, is_counted: bool) -> PartitionedFile {
         let modified = chrono::DateTime::from_timestamp_millis(self.file.modified_ms());
         let meta = ObjectMeta {
-            location: self.path.clone(),
+            location: self.place.location.clone(),
             last_modified: modified.unwrap_or_default(),
             size: self.file.size(),
             e_tag: None,
             version: None,
         };
-        let file = PartitionedFile::new_from_meta(meta);
+        let scanned = ScannedFile {
+            table: self.file.table().clone(),
+            path: self.file.path().to_owned(),
+            place: self.place.shown.clone(),
+            size: self.file.size(),
+        };
+        let file = PartitionedFile::new_from_meta(meta).with_extension(Arc::new(scanned));
         if is_counted {
             return file;
         }
@@ -208,15 +234,15 @@ impl TableProvider for LakeTable {
         // Spark's older timestamps are read as nanoseconds otherwise, in which years before 1677 and after 2262 wrap round.
         options.global.coerce_int96 = Some("us".into());
         options.global.coerce_int96_tz = Some("UTC".into());
-        let format = ParquetFormat::new().with_options(options);
-        let source = format.file_source(TableSchema::from(self.schema.clone()));
+        let store = state.runtime_env().object_store(self.store.clone())?;
+        let source = scan::source(state, store, TableSchema::from(self.schema.clone()), options);
         let config = FileScanConfigBuilder::new(self.store.clone(), source)
             .with_file_groups(groups)
             .with_statistics(statistics)
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
             .build();
-        Ok(counted(format.create_physical_plan(state, config).await?))
+        Ok(counted(DataSourceExec::from_data_source(config)))
     }
 
     fn statistics(&self) -> Option<Statistics> {

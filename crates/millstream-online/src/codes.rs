@@ -71,6 +71,6 @@ pub const CODES: &[(&str, &str, &str)] = &[
     (
         "MS-1015",
         "The online store has stopped",
-        "Its writer ended after an error that was logged. Start again; what was acknowledged is stored.",
+        "A write failed, as on a full disk, and its error was logged. The embedded store is opened anew by itself once there is room; what was acknowledged is stored.",
     ),
 ];

@@ -75,7 +75,7 @@ pub enum OnlineError {
         #[source]
         source: Cause,
     },
-    /// The store's writer has ended; its last error was logged.
+    /// The store takes no more changes after one that failed, whose error was logged, until it could be opened anew.
     #[error("the online store no longer takes changes")]
     Stopped,
 }
@@ -132,7 +132,7 @@ impl OnlineError {
                  materialize`: its values come from the lake, and pushed rows from that file"
             }
             Self::Format { .. } => "use the version that wrote it, or remove it and materialise again",
-            Self::Storage { fault: Fault::Full, .. } => "free some space, then start again",
+            Self::Storage { fault: Fault::Full, .. } => "free some space: it goes on by itself",
             Self::Storage { fault: Fault::Permission, .. } => {
                 "check the folder's rights, or the server's password and access rules"
             }
@@ -142,7 +142,7 @@ impl OnlineError {
             Self::OutcomeUnknown { .. } => "materialise the view again: that gives the exact state",
             Self::Contended { .. } => "try again, or send the changes of one entity together",
             Self::Replicas { .. } => "check the replicas, or ask for fewer confirmations",
-            Self::Stopped => "start again; what was acknowledged is stored",
+            Self::Stopped => "free some space: it takes changes again by itself; what was acknowledged is stored",
             Self::Storage { .. } | Self::Request { .. } | Self::Change { .. } => return None,
         };
         Some(hint.into())

@@ -12,7 +12,7 @@ mod store;
 pub use codes::CODES;
 pub use error::{Cause, Fault, OnlineError};
 pub use store::{
-    Append, Change, Changer, ENTITY_BYTES_MAX, EmbeddedOptions, EntityKey, Load, LogEntry, OnlineStore,
-    RECORD_BYTES_MAX, RecordKey, RedisOptions, ReplicaWait, ScanCursor, ScanPage, SpaceInfo, StoreOptions,
-    Update, Updated, open,
+    Append, Change, Changer, Durability, ENTITY_BYTES_MAX, EmbeddedOptions, EntityKey, Entry, EntryChange,
+    EntryStore, Load, LogEntry, OnlineStore, RECORD_BYTES_MAX, RecordKey, RedisOptions, ReplicaWait,
+    ScanCursor, ScanPage, SpaceInfo, StoreOptions, Update, Updated, open,
 };

@@ -29,6 +29,9 @@ pub struct AssetFacts {
     pub passes_through: bool,
     /// Whether the asset's rows come from outside of the lake, where they may not be found a second time.
     pub reads_outside: bool,
+    /// Whether the asset is kept up to date from events as they arrive: new versions of what it reads are no reason to run, and nothing but a command or its
+    /// own pipeline makes it.
+    pub follows_events: bool,
     pub schedule: Schedule,
 }
 

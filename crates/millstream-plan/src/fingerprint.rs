@@ -8,7 +8,7 @@ use millstream_project::{
     LabelOrigin, LandingMode, Located, Materialize, NamedPattern, Node, NodeKind, PartitionBy, Pattern,
     Scalar, SourceSpec, SplitBy, SplitSpec, TableSpec,
 };
-use millstream_types::{Fingerprint, Percent, is_secret_name};
+use millstream_types::{Fingerprint, Percent, Span, is_secret_name};
 use serde_json::{Map, Value, json};
 
 /// Goes up when the canonical form changes in a way that must rebuild everything.
@@ -46,6 +46,10 @@ pub fn source_fingerprint(source: &SourceSpec, connection: Option<&ConnectionSpe
     });
     if let Some(connection) = connection {
         canonical["connection"] = options(&connection.options, &connection.secrets);
+    }
+    // Sources that do not say so mean what they meant before it could be said.
+    if let Some(future) = contract.future {
+        canonical["future"] = future.ms().into();
     }
     // Sources that append mean what they meant before there was another way.
     if source.landing == LandingMode::Merge {
@@ -203,6 +207,15 @@ fn materialize(materialize: &Materialize) -> Value {
         Materialize::History { key, time } => {
             json!({"kind": "history", "key": names(key), "time": time.as_ref().map(|time| &time.value)})
         }
+        // When results are committed changes none of them.
+        Materialize::Stream(stream) => json!({
+            "kind": "stream",
+            "key": names(&stream.key),
+            "disorder": stream.disorder.ms(),
+            "lateness": stream.lateness.ms(),
+            "idle_after": stream.idle_after.map(Span::ms),
+            "deduplicate": stream.deduplicate.as_ref().map(|same| json!([names(&same.by), same.within.ms()])),
+        }),
     }
 }
 

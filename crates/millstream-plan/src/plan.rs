@@ -94,7 +94,7 @@ pub fn plan(
         }
         let inputs = graph.stored_inputs_at(place);
         inputs_now.clear();
-        inputs_now.extend(inputs.iter().map(|input| InputNow {
+        inputs_now.extend(inputs.iter().filter(|_| !asset.follows_events).map(|input| InputNow {
             table: &input.table,
             version: observed.versions.get(&input.table).copied(),
             changing: changes[input.producer],

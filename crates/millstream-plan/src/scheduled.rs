@@ -31,7 +31,7 @@ pub fn scheduled(graph: &Graph, spec: &ProjectSpec) -> Vec<ScheduledAsset> {
             .schedule
             .triggers
             .iter()
-            .filter(|trigger| can_happen(graph, trigger))
+            .filter(|trigger| !asset.follows_events && can_happen(graph, trigger))
             .cloned()
             .collect(),
         catch_up: asset.schedule.catch_up,

@@ -160,8 +160,13 @@ impl Problem {
         match self {
             Self::Unset { name } => {
                 let at = narrow(at, source, &format!("${{{name}}}"));
+                let hint = match is_secret_name(&name) {
+                    // A default would stand in the file, for all to read.
+                    true => "set it, or name a file that holds it: `${file:PATH}`".to_owned(),
+                    false => format!("set it, or give a default: `${{{name}:-…}}`"),
+                };
                 Diagnostic::error(codes::UNSET_VARIABLE, format!("the variable `{name}` is not set"), at)
-                    .with_hint(format!("set it, or give a default: `${{{name}:-…}}`"))
+                    .with_hint(hint)
             }
             Self::NoFile { path, reason } => {
                 let at = narrow(at, source, &format!("${{{FILE}{path}}}"));

@@ -3,15 +3,15 @@
 use std::{collections::HashSet, fmt, ops::Range, sync::Arc};
 
 use arrow::{
-    array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
+    array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray, new_null_array},
     datatypes::{DataType, Field, FieldRef, Schema, SchemaRef},
 };
 use millstream_project::{CheckKind, CheckSpec};
-use millstream_types::{CheckId, ColumnType, Severity, TimestampMicros};
+use millstream_types::{CheckId, ColumnType, Severity, Span, TimestampMicros};
 
 use crate::{
     CheckProblem, QualityError, Relations,
-    check::{self, Compiler, RowCheck, TypeCheck},
+    check::{self, Compiler, FutureCheck, RowCheck, TypeCheck, UndeclaredCheck},
     coerce::{Target, coerce},
     column::Column,
     evaluated::Evaluated,
@@ -43,6 +43,15 @@ pub struct ContractOptions<'a> {
     pub extra: &'a [FieldRef],
     /// What `now()` means in SQL conditions.
     pub now: TimestampMicros,
+}
+
+/// What the rows of a source whose events come one by one are judged by, besides the checks of its contract. Both checks reject.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StreamChecks<'a> {
+    /// The column of the event time, and how far ahead of a row's arrival it may be.
+    pub future: Option<(&'a str, Span)>,
+    /// Whether a value outside of the contract's columns rejects its row.
+    pub only_declared: bool,
 }
 
 /// One check as people and the state store see it.
@@ -88,7 +97,7 @@ impl Contract {
     /// A source's contract: every column is converted to its type, and a value that does not fit fails the
     /// check `type(<column>)`. These checks come first, in the order of the columns.
     pub fn compile(columns: &[ContractColumn], options: &ContractOptions<'_>) -> Result<Self, QualityError> {
-        Self::build(source_columns(columns)?, Some(columns.len()), options)
+        Self::build(source_columns(columns)?, Some(columns.len()), options, &StreamChecks::default())
     }
 
     /// A source's contract as by [`Contract::compile`], with columns that were found behind the first `decided` ones. Their
@@ -99,7 +108,17 @@ impl Contract {
         decided: usize,
         options: &ContractOptions<'_>,
     ) -> Result<Self, QualityError> {
-        Self::build(source_columns(columns)?, Some(decided), options)
+        Self::compile_stream(columns, decided, options, &StreamChecks::default())
+    }
+
+    /// A source's contract as by [`Contract::compile_widened`], for rows that are judged by further checks.
+    pub fn compile_stream(
+        columns: &[ContractColumn],
+        decided: usize,
+        options: &ContractOptions<'_>,
+        stream: &StreamChecks<'_>,
+    ) -> Result<Self, QualityError> {
+        Self::build(source_columns(columns)?, Some(decided), options, stream)
     }
 
     /// A SQL table's contract: the columns have their types already. `pii` names the columns to mask.
@@ -108,7 +127,7 @@ impl Contract {
         pii: &HashSet<String>,
         options: &ContractOptions<'_>,
     ) -> Result<Self, QualityError> {
-        Self::build(table_columns(schema, pii), None, options)
+        Self::build(table_columns(schema, pii), None, options, &StreamChecks::default())
     }
 
     /// `typed_first` is the number of columns whose type checks come before all other checks; those of the rest come behind
@@ -117,6 +136,7 @@ impl Contract {
         columns: Vec<Column>,
         typed_first: Option<usize>,
         options: &ContractOptions<'_>,
+        stream: &StreamChecks<'_>,
     ) -> Result<Self, QualityError> {
         let fields = columns.iter().map(|column| column.field.clone()).chain(options.extra.iter().cloned());
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
@@ -142,6 +162,7 @@ impl Contract {
         for (spec, kernel) in compiled {
             contract.add(spec, kernel);
         }
+        contract.add_stream_checks(stream, options.now);
         if let Some(first) = typed_first {
             contract.add_type_checks(first..contract.columns.len(), options.type_severity);
         }
@@ -154,6 +175,25 @@ impl Contract {
             self.checks.push(CheckInfo { id, severity, columns: vec![column.name().to_owned()] });
             self.kernels.push(Box::new(TypeCheck::new(column.clone(), severity)));
         }
+    }
+
+    fn add_stream_checks(&mut self, stream: &StreamChecks<'_>, now: TimestampMicros) {
+        if let Some((name, ahead_max)) = stream.future
+            && let Some(column) = self.columns.iter().find(|column| column.name() == name)
+            && let Some(kernel) = FutureCheck::new(column, ahead_max, now)
+        {
+            self.add_rejecting(&format!("future({name})"), Box::new(kernel));
+        }
+        if stream.only_declared {
+            let declared = self.columns.iter().map(|column| column.name().to_owned()).collect();
+            self.add_rejecting("columns", Box::new(UndeclaredCheck::new(declared)));
+        }
+    }
+
+    fn add_rejecting(&mut self, id: &str, kernel: Box<dyn RowCheck>) {
+        let (id, severity) = (CheckId::new(id), Severity::Quarantine);
+        self.checks.push(CheckInfo { id, severity, columns: kernel.columns() });
+        self.kernels.push(kernel);
     }
 
     fn add(&mut self, spec: &CheckSpec, kernel: Box<dyn RowCheck>) {
@@ -196,6 +236,16 @@ impl Contract {
     /// Converts a batch and tests its rows. Columns are found by name; an absent one is null throughout.
     /// The verdict on uniqueness is added by [`crate::UniqueIndex::check`].
     pub fn evaluate(&self, raw: &RecordBatch) -> Result<Evaluated, QualityError> {
+        self.evaluate_arrived(raw, None)
+    }
+
+    /// As [`Contract::evaluate`], for rows that arrived at these instants, one for each row, instead of when the contract was
+    /// compiled.
+    pub fn evaluate_arrived(
+        &self,
+        raw: &RecordBatch,
+        arrived: Option<&TimestampMicrosecondArray>,
+    ) -> Result<Evaluated, QualityError> {
         let rows = raw.num_rows();
         let mut arrays = Vec::with_capacity(self.schema.fields().len());
         let mut unfit = Vec::with_capacity(self.columns.len());
@@ -215,7 +265,7 @@ impl Contract {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let typed = RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options);
         let typed = typed.map_err(QualityError::arrow("put the converted columns together"))?;
-        let mut evaluated = Evaluated::new(typed, unfit, self.unfit_rejects);
+        let mut evaluated = Evaluated::new(typed, unfit, self.unfit_rejects, arrived.cloned());
         for (check, kernel) in self.kernels.iter().enumerate() {
             let view = evaluated.view(raw);
             if let Some(failed) = kernel.failures(&view)? {

@@ -1,7 +1,7 @@
 //! What the contract pass found in one batch.
 
 use arrow::{
-    array::{BooleanArray, RecordBatch},
+    array::{BooleanArray, RecordBatch, TimestampMicrosecondArray},
     buffer::BooleanBuffer,
     compute::filter_record_batch,
 };
@@ -19,6 +19,7 @@ pub struct Evaluated {
     /// Values that did not fit, by column: the bitmaps of the type checks.
     unfit: Vec<Option<BooleanBuffer>>,
     unfit_rejects: bool,
+    arrived: Option<TimestampMicrosecondArray>,
     /// Keys of each unique check, until [`crate::UniqueIndex::check`] takes them.
     pub(crate) keys: Vec<Keys>,
 }
@@ -35,13 +36,24 @@ pub struct Failure {
 }
 
 impl Evaluated {
-    pub(crate) fn new(rows: RecordBatch, unfit: Vec<Option<BooleanBuffer>>, unfit_rejects: bool) -> Self {
-        Self { rows, failures: Vec::new(), rejected: None, unfit, unfit_rejects, keys: Vec::new() }
+    pub(crate) fn new(
+        rows: RecordBatch,
+        unfit: Vec<Option<BooleanBuffer>>,
+        unfit_rejects: bool,
+        arrived: Option<TimestampMicrosecondArray>,
+    ) -> Self {
+        Self { rows, failures: Vec::new(), rejected: None, unfit, unfit_rejects, arrived, keys: Vec::new() }
     }
 
     /// The batch as checks look at it.
     pub(crate) fn view<'a>(&'a self, raw: &'a RecordBatch) -> Rows<'a> {
-        Rows { raw, typed: &self.rows, unfit: &self.unfit, unfit_rejects: self.unfit_rejects }
+        Rows {
+            raw,
+            typed: &self.rows,
+            unfit: &self.unfit,
+            unfit_rejects: self.unfit_rejects,
+            arrived: self.arrived.as_ref(),
+        }
     }
 
     pub(crate) fn add(&mut self, check: usize, failed: BooleanBuffer, rejects: bool) {

@@ -27,7 +27,7 @@ mod table_check;
 mod unique;
 
 pub use codes::CODES;
-pub use contract::{CheckInfo, Contract, ContractColumn, ContractOptions, validate};
+pub use contract::{CheckInfo, Contract, ContractColumn, ContractOptions, StreamChecks, validate};
 pub use error::{CheckProblem, QualityError};
 pub use evaluated::{Evaluated, Failure};
 pub use key_set::{KeySet, Relation, Relations, relations_of};

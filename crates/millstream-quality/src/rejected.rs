@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        ArrayRef, Int64Array, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray,
+        ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray,
         new_null_array,
     },
-    datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
+    datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit},
 };
 use millstream_connector::{MalformedRow, Positions};
 use millstream_types::{POSITION, RunId, SOURCE, TimestampMicros};
@@ -102,6 +102,31 @@ impl RejectedRows {
             sources,
             positions,
             rows: Some(values.finish()),
+            texts: None,
+        })
+    }
+
+    /// Rows that took no part for a reason that is none of a contract's, with the values as they came. `check` is the reason's word. Where the rows say
+    /// where they come from, that is kept, or else `source` stands for it.
+    pub fn took_no_part(
+        &self,
+        rows: &RecordBatch,
+        check: &str,
+        reason: &str,
+        source: &str,
+    ) -> Result<RecordBatch, QualityError> {
+        let count = rows.num_rows();
+        let repeated = |text: &str| std::iter::repeat_n(Some(text), count).collect::<StringArray>();
+        let sources = rows.column_by_name(SOURCE).and_then(|column| column.as_string_opt::<i32>()).cloned();
+        let positions =
+            rows.column_by_name(POSITION).and_then(|column| column.as_primitive_opt::<Int64Type>()).cloned();
+        self.batch(Parts {
+            checks: repeated(check),
+            reasons: repeated(reason),
+            columns: repeated(""),
+            sources: sources.unwrap_or_else(|| repeated(source)),
+            positions: positions.unwrap_or_else(|| Int64Array::new_null(count)),
+            rows: Some((0..count).map(|row| Some(json::row(rows, row))).collect()),
             texts: None,
         })
     }

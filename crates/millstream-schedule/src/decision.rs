@@ -60,6 +60,8 @@ pub struct StartedStep {
     pub answers: Vec<Answer>,
     /// From 1. The second attempt follows on a first one that the end of its process interrupted.
     pub attempt: u32,
+    /// Whether the step is the one that tries a place whose circuit is open.
+    pub is_probe: bool,
     /// If the step ends well, what the asset holds is as fresh as of this instant.
     pub fresh_as_of: TimestampMicros,
 }

@@ -26,7 +26,7 @@
 //! A process that ends in an orderly way tells nothing of the steps that it breaks off: the next one starts them once more. Steps
 //! of one [`Start`] may run as one run; each of them is told when it ends.
 //!
-//! Steps may run in other processes too. Those go on when the process ends that schedules ([`RecordedAsset::goes_on_as`]), and are
+//! Steps may run in other processes too. Those go on when the process ends that schedules ([`RecordedAsset::goes_on`]), and are
 //! told with [`Scheduler::interrupted`] when their own does.
 //!
 //! # What holds
@@ -78,11 +78,11 @@ pub use decision::{
 pub use error::ScheduleError;
 pub use ordered::ordered;
 pub use queue::{AGEING, RESERVE_AFTER};
-pub use record::{RecordedAside, RecordedAsset, RecordedAttempt, RecordedTrigger};
+pub use record::{GoesOn, RecordedAside, RecordedAsset, RecordedAttempt, RecordedTrigger};
 pub use retrying::{RetryBudget, Retrying, full_jitter};
 pub use schedule::Schedule;
 pub use scheduler::{ATTEMPTS_MAX, CATCH_UP_MAX, CLOCK_BACK_MAX, LATE_MAX, REASONS_MAX, Scheduler, Upcoming};
-pub use share::{Claimant, OfferedStep, SAME_DEFINITION_MAX, claims};
+pub use share::{Claimant, OfferedStep, claims};
 pub use sla::{
     Breach, CalendarDay, DayState, Deadline, DeadlineError, Promise, PromiseState, Sla, SlaChange, SlaFacts,
     SlaWatch, WatchedPromise, WeekDays, calendar,

@@ -7,15 +7,15 @@ use crate::{Answer, Decision, Ending, Trigger, durations::DURATIONS_MAX};
 /// What is recorded of one asset.
 ///
 /// The caller keeps it in its store and changes it with [`Self::apply`] and [`Self::ended`], or in a way that has the same effect,
-/// in one transaction for each call of the scheduler. `stale` and `goes_on_as` are not recorded but found out when the process begins.
+/// in one transaction for each call of the scheduler. `stale` and `goes_on` are not recorded but found out when the process begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedAsset {
     pub asset: AssetId,
     pub triggers: Vec<RecordedTrigger>,
     /// The attempt at the asset's step that was started and of which no end is recorded.
     pub running: Option<RecordedAttempt>,
-    /// The definition with which that attempt goes on in another process, so that it was not interrupted.
-    pub goes_on_as: Option<Fingerprint>,
+    /// How that attempt goes on in another process, so that it was not interrupted.
+    pub goes_on: Option<GoesOn>,
     /// Whether the plan has a reason to run the asset: its definition, its inputs' versions or its last attempt.
     pub stale: bool,
     /// What the asset holds is as fresh as of this instant; `None` if no step ever ended well.
@@ -28,6 +28,19 @@ pub struct RecordedAsset {
     pub is_unreachable: bool,
     /// `Some` while the asset is set aside.
     pub aside: Option<RecordedAside>,
+}
+
+/// A step that goes on in another process, as it was when it started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoesOn {
+    /// The definition of the asset with which it runs.
+    pub definition: Fingerprint,
+    /// The connection through which it reads.
+    pub connection: Option<String>,
+    /// The pools in each of which it takes one place.
+    pub pools: Vec<String>,
+    /// Whether it tries a place whose circuit is open.
+    pub is_probe: bool,
 }
 
 /// An asset that was set aside.
@@ -66,7 +79,7 @@ impl RecordedAsset {
             asset,
             triggers: Vec::new(),
             running: None,
-            goes_on_as: None,
+            goes_on: None,
             stale: true,
             fresh_as_of: None,
             durations: Vec::new(),

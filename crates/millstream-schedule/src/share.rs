@@ -5,19 +5,14 @@
 
 use std::num::NonZeroUsize;
 
-use millstream_types::Span;
-
-/// A step that is offered waits so long for a process with the definition for which it is meant. Then the one that schedules takes it
-/// with the definition that it has, or nobody ever might.
-pub const SAME_DEFINITION_MAX: Span = Span::from_ms(20_000);
-
 /// An offered step that nobody has claimed, as a process sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OfferedStep {
-    /// Whether the process has the definition for which the step is meant.
+    /// Whether the process has the definition for which the step is meant. The process that schedules offers nothing for long that it
+    /// has not itself.
     pub has_definition: bool,
-    /// Since when the step is offered.
-    pub waits: Span,
+    /// Whether what the step makes lies on the machine that runs it: only the process that schedules runs it, which looks after it too.
+    pub is_local: bool,
 }
 
 /// A process that may claim offered steps.
@@ -25,7 +20,7 @@ pub struct OfferedStep {
 pub struct Claimant {
     /// So many more steps it can run.
     pub free: usize,
-    /// The number of processes that run steps, itself among them.
+    /// The number of processes that have room for a step, itself among them.
     pub workers: NonZeroUsize,
     /// Whether it is the one that schedules.
     pub schedules: bool,
@@ -34,8 +29,7 @@ pub struct Claimant {
 /// The steps that the process asks for, by their places among those that are `offered`, the most urgent first.
 #[must_use]
 pub fn claims(claimant: Claimant, offered: &[OfferedStep]) -> Vec<usize> {
-    let may_claim =
-        |step: &OfferedStep| step.has_definition || (claimant.schedules && step.waits >= SAME_DEFINITION_MAX);
+    let may_claim = |step: &OfferedStep| step.has_definition && (claimant.schedules || !step.is_local);
     let places: Vec<usize> =
         offered.iter().enumerate().filter(|(_, step)| may_claim(step)).map(|(place, _)| place).collect();
     let part = places.len().div_ceil(claimant.workers.get());

@@ -26,6 +26,9 @@ pub enum Trigger {
     /// The asset is due when its source has new files. The source is listed this often, at whole multiples as with
     /// [`Self::Every`], unless somebody tells of the files before.
     NewFiles { poll: Span },
+    /// The asset is due when its source has new events, which is looked for this often, at whole multiples as with [`Self::Every`],
+    /// unless somebody tells of them before.
+    Events { every: Span },
     /// The asset is due when the webhook of this name is called.
     Webhook(String),
     /// What the asset holds shall never be older than this; it runs at the latest instant at which that still holds.
@@ -33,12 +36,14 @@ pub enum Trigger {
 }
 
 impl Trigger {
-    /// The first instant after `instant` that the trigger itself knows: a tick, or for [`Self::NewFiles`] a look at the source.
+    /// The first instant after `instant` that the trigger itself knows: a tick, or for those that [look](Self::looks) a look at the source.
     /// `None` for triggers that wait for something else to happen.
     #[must_use]
     pub fn next_after(&self, instant: TimestampMicros) -> Option<TimestampMicros> {
         match self {
-            Self::Every(span) | Self::NewFiles { poll: span } => next_multiple(*span, instant),
+            Self::Every(span) | Self::NewFiles { poll: span } | Self::Events { every: span } => {
+                next_multiple(*span, instant)
+            }
             Self::Cron(line) => line.next_after(instant),
             Self::Manual | Self::OnChange | Self::After(_) | Self::Webhook(_) | Self::Freshness(_) => None,
         }
@@ -63,7 +68,13 @@ impl Trigger {
 
     /// Whether the trigger waits for something that is told to happen, and that is told once.
     pub(crate) fn is_event(&self) -> bool {
-        matches!(self, Self::After(_) | Self::NewFiles { .. } | Self::Webhook(_))
+        matches!(self, Self::After(_) | Self::NewFiles { .. } | Self::Events { .. } | Self::Webhook(_))
+    }
+
+    /// Whether the source of the asset is looked at for it.
+    #[must_use]
+    pub fn looks(&self) -> bool {
+        matches!(self, Self::NewFiles { .. } | Self::Events { .. })
     }
 
     /// The text by which a store keeps the trigger; [`str::parse`] reads it. It never changes for a trigger that is the same.
@@ -76,6 +87,7 @@ impl Trigger {
             Self::Cron(line) => format!("cron {line}"),
             Self::After(asset) => format!("after {asset}"),
             Self::NewFiles { poll } => format!("files {poll}"),
+            Self::Events { every } => format!("events {every}"),
             Self::Webhook(name) => format!("webhook {name}"),
             Self::Freshness(span) => format!("fresh {span}"),
         }
@@ -138,6 +150,7 @@ impl fmt::Display for Trigger {
             Self::Cron(line) => write!(f, "cron {line}"),
             Self::After(asset) => write!(f, "after {asset}"),
             Self::NewFiles { poll } => write!(f, "new files, looked for every {poll}"),
+            Self::Events { every } => write!(f, "new events, landed every {every}"),
             Self::Webhook(name) => write!(f, "webhook {name}"),
             Self::Freshness(span) => write!(f, "fresher than {span}"),
         }
@@ -161,6 +174,7 @@ impl FromStr for Trigger {
             },
             "after" if !rest.is_empty() => Ok(Self::After(AssetId::new(rest))),
             "files" => Ok(Self::NewFiles { poll: span()? }),
+            "events" => Ok(Self::Events { every: span()? }),
             "webhook" if !rest.is_empty() => Ok(Self::Webhook(rest.to_owned())),
             "fresh" => Ok(Self::Freshness(span()?)),
             _ => Err(TriggerError::Unknown { text: text.to_owned() }),

@@ -15,6 +15,7 @@ use arrow::{
 };
 use async_trait::async_trait;
 use millstream_api::backfills::{BackfillBody, BackfillInfo, BackfillPlan, PartitionsDocument};
+use millstream_api::pipelines::PipelinesAnswer;
 use millstream_api::{
     catalog::{LineageDocument, StatusDocument, TableStatusDocument},
     datasets::DatasetBuildAnswer,
@@ -25,10 +26,12 @@ use millstream_api::{
 };
 use millstream_server::{
     AnswerColumn, ApiError, Backends, BackfillBackend, BackfillEnd, CatalogBackend, DatasetBackend,
-    DatasetInfo, DatasetReader, EntitySchema, ErrorKind, FeatureBackend, HeldProject, JobBackend,
-    JobReporter, MaterializeAnswer, MaterializeRequest, ProjectBackend, PushAnswer, PushRequest, PushSchema,
-    QueryAnswer, QueryBackend, QueryRequest, ReadAnswer, ReadRequest, ReadTarget, Readiness, RunBackend,
-    RunEnd, RunRequest, ScheduleBackend, ServerOptions, ServiceInfo, Status, Statuses, ViewInfo, serve,
+    DatasetInfo, DatasetReader, EntitySchema, ErrorKind, EventsSent, FeatureBackend, HeldProject,
+    IngestAnswer, IngestBackend, IngestRequest, JobBackend, JobReporter, MaterializeAnswer,
+    MaterializeRequest, PipelineBackend, ProjectBackend, PushAnswer, PushRequest, PushSchema, QueryAnswer,
+    QueryBackend, QueryRequest, ReadAnswer, ReadRequest, ReadTarget, Readiness, RowPlace, RunBackend, RunEnd,
+    RunRequest, ScheduleBackend, ServerOptions, ServiceInfo, SourceSignature, Status, Statuses, TableFollower,
+    ViewInfo, serve,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -177,6 +180,21 @@ impl ProjectBackend for Memory {
 }
 
 #[async_trait]
+impl IngestBackend for Memory {
+    fn takes(&self, _: &str, _: EventsSent) -> Result<u64, ApiError> {
+        nothing()
+    }
+
+    fn signature(&self, _: &str) -> Option<SourceSignature> {
+        None
+    }
+
+    async fn ingest(&self, _: &str, _: IngestRequest) -> Result<IngestAnswer, ApiError> {
+        nothing()
+    }
+}
+
+#[async_trait]
 impl ScheduleBackend for Memory {
     async fn schedule(&self, _: usize) -> Result<ScheduleAnswer, ApiError> {
         nothing()
@@ -203,6 +221,17 @@ impl ScheduleBackend for Memory {
     }
 
     async fn promises(&self, _: Option<&str>, _: u32) -> Result<SlaAnswer, ApiError> {
+        nothing()
+    }
+}
+
+#[async_trait]
+impl PipelineBackend for Memory {
+    async fn pipelines(&self) -> Result<PipelinesAnswer, ApiError> {
+        nothing()
+    }
+
+    async fn follow(&self, _: &str, _: Option<RowPlace>) -> Result<Box<dyn TableFollower>, ApiError> {
         nothing()
     }
 }

@@ -11,7 +11,7 @@ use utoipa::openapi::OpenApi;
 use crate::{
     backfills, catalog, datasets,
     error::{ApiError, ErrorKind},
-    features, jobs, process, project, query, runs, schedule,
+    features, ingest, jobs, pipelines, process, project, query, runs, schedule,
     scoped::Endpoints,
 };
 
@@ -58,15 +58,17 @@ pub(crate) struct Area {
 
 /// All areas.
 /// `open_metrics` says whether figures are among what everybody may read.
-pub(crate) fn areas(open_metrics: bool) -> [Area; 10] {
+pub(crate) fn areas(open_metrics: bool) -> [Area; 12] {
     [
         features::area(),
+        ingest::area(),
         datasets::area(),
         query::area(),
         catalog::area(),
         runs::area(),
         backfills::area(),
         schedule::area(),
+        pipelines::area(),
         jobs::area(),
         project::area(),
         process::area(open_metrics),

@@ -4,20 +4,22 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     backfills::BackfillBackend, catalog::CatalogBackend, datasets::DatasetBackend, features::FeatureBackend,
-    jobs::JobBackend, project::ProjectBackend, query::QueryBackend, runs::RunBackend,
-    schedule::ScheduleBackend,
+    ingest::IngestBackend, jobs::JobBackend, pipelines::PipelineBackend, project::ProjectBackend,
+    query::QueryBackend, runs::RunBackend, schedule::ScheduleBackend,
 };
 
 /// What answers each area.
 #[derive(Clone)]
 pub struct Backends {
     pub features: Arc<dyn FeatureBackend>,
+    pub ingest: Arc<dyn IngestBackend>,
     pub datasets: Arc<dyn DatasetBackend>,
     pub query: Arc<dyn QueryBackend>,
     pub catalog: Arc<dyn CatalogBackend>,
     pub runs: Arc<dyn RunBackend>,
     pub backfills: Arc<dyn BackfillBackend>,
     pub schedule: Arc<dyn ScheduleBackend>,
+    pub pipelines: Arc<dyn PipelineBackend>,
     pub jobs: Arc<dyn JobBackend>,
     pub project: Arc<dyn ProjectBackend>,
 }
@@ -27,23 +29,27 @@ impl Backends {
     pub fn of<B>(backend: Arc<B>) -> Self
     where
         B: FeatureBackend
+            + IngestBackend
             + DatasetBackend
             + QueryBackend
             + CatalogBackend
             + RunBackend
             + BackfillBackend
             + ScheduleBackend
+            + PipelineBackend
             + JobBackend
             + ProjectBackend,
     {
         Self {
             features: backend.clone(),
+            ingest: backend.clone(),
             datasets: backend.clone(),
             query: backend.clone(),
             catalog: backend.clone(),
             runs: backend.clone(),
             backfills: backend.clone(),
             schedule: backend.clone(),
+            pipelines: backend.clone(),
             jobs: backend.clone(),
             project: backend,
         }

@@ -50,7 +50,6 @@ pub(crate) async fn receive<'a>(
             format!("the body has more than {limit} bytes, the server's limit"),
         )
     };
-    refuse_encoded(headers)?;
     let announced = content_length(headers);
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
@@ -77,7 +76,6 @@ pub(crate) async fn receive_signed<'a>(
         let message = format!("a signed call says how long its body is, {limit} bytes at most");
         ApiError::new(ErrorKind::BodyTooLarge, message)
     };
-    refuse_encoded(headers)?;
     if content_length(headers).is_none_or(|length| length > limit) {
         return Err(too_large());
     }
@@ -104,7 +102,8 @@ fn content_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn refuse_encoded(headers: &HeaderMap) -> Result<(), ApiError> {
+/// Refuses a body that is compressed.
+pub(crate) fn refuse_encoded(headers: &HeaderMap) -> Result<(), ApiError> {
     match headers.get(header::CONTENT_ENCODING) {
         None => Ok(()),
         Some(encoding) if encoding.as_bytes().eq_ignore_ascii_case(b"identity") => Ok(()),

@@ -118,6 +118,42 @@ pub const CODES: &[(&str, &str, &str)] = &[
         "A webhook's signature is missing or wrong",
         "A call of a webhook that has a secret is signed with it, HMAC-SHA256 of the body as it is sent, and not long ago.",
     ),
+    ("MS-1250", "Unknown source", "No source of the project has this name."),
+    (
+        "MS-1251",
+        "A source that takes no such events",
+        "The source reads its data where it is, makes its events itself, or takes what another path brings; the hint says which.",
+    ),
+    (
+        "MS-1252",
+        "Rows that are no events",
+        "An event is one JSON object, at most 120 values deep, with a value for the `key` of the source if that names one; or a row of an Arrow stream. The message names the rows at fault, and none of the request was taken. Whether an event keeps the contract is judged when it lands.",
+    ),
+    (
+        "MS-1253",
+        "No room for events",
+        "As many events wait to be written as may, or the event log is over its bound (MS-1416). None of the request was taken; send it again after the time of `Retry-After`.",
+    ),
+    (
+        "MS-1254",
+        "A type of body that is not read",
+        "Events come as JSON, as JSON lines, or as an Arrow stream; OTLP as protobuf or JSON.",
+    ),
+    (
+        "MS-1256",
+        "An event that is too large",
+        "An event is larger than `max_event_bytes` of its source, or a request has more events than the server's limit of rows. None of the request was taken.",
+    ),
+    (
+        "MS-1257",
+        "An idempotency key that was used",
+        "The `Idempotency-Key` came before with other events. Give each request a key of its own, and repeat a request as it was.",
+    ),
+    (
+        "MS-1258",
+        "Events that were taken in part",
+        "The events of some partitions are in the event log, and those of others are not. A request with an `Idempotency-Key` is completed by sending it again.",
+    ),
     (
         "MS-1255",
         "Figures that everybody could read",

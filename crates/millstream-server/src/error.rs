@@ -3,7 +3,10 @@
 use std::error::Error;
 
 use axum::http::StatusCode;
-use millstream_api::error::{ErrorBody, ErrorDetail};
+use millstream_api::{
+    error::{ErrorBody, ErrorDetail},
+    ingest::RowFault,
+};
 
 use crate::tls::TlsError;
 
@@ -79,6 +82,22 @@ pub enum ErrorKind {
     UnknownTrigger,
     /// A call of a webhook that has a secret is not signed with it.
     BadSignature,
+    /// No source of this name.
+    UnknownSource,
+    /// The source takes no events in, or other ones.
+    NotTaking,
+    /// Rows of the body are no events.
+    BadEvents,
+    /// Events have to land before others can be taken.
+    Full,
+    /// The body is of a type that is not read.
+    MediaType,
+    /// An event, or their number, is larger than it may be.
+    EventTooLarge,
+    /// The idempotency key was used for other events.
+    KeyReused,
+    /// Some events were taken, and others were not.
+    PartlyTaken,
     /// A defect of Millstream.
     Internal,
 }
@@ -124,6 +143,14 @@ impl ErrorKind {
             Self::NotReloaded => (StatusCode::UNPROCESSABLE_ENTITY, "MS-1235"),
             Self::UnknownTrigger => (StatusCode::NOT_FOUND, "MS-1236"),
             Self::BadSignature => (StatusCode::UNAUTHORIZED, "MS-1245"),
+            Self::UnknownSource => (StatusCode::NOT_FOUND, "MS-1250"),
+            Self::NotTaking => (StatusCode::CONFLICT, "MS-1251"),
+            Self::BadEvents => (StatusCode::UNPROCESSABLE_ENTITY, "MS-1252"),
+            Self::Full => (StatusCode::TOO_MANY_REQUESTS, "MS-1253"),
+            Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "MS-1254"),
+            Self::EventTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "MS-1256"),
+            Self::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "MS-1257"),
+            Self::PartlyTaken => (StatusCode::SERVICE_UNAVAILABLE, "MS-1258"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "MS-1226"),
         }
     }
@@ -146,11 +173,14 @@ impl ErrorKind {
             }
             Self::RunFailed => Some("`GET /v1/runs/{id}` has every step"),
             Self::BadSignature => Some(
-                "sign the body as it is sent with HMAC-SHA256 and the webhook's secret: `X-Hub-Signature-256: sha256=<hex>`, or \
+                "sign the body as it is sent with HMAC-SHA256 and the secret: `X-Hub-Signature-256: sha256=<hex>`, or \
                  `X-Millstream-Signature: t=<seconds since 1970>,v1=<hex>` of the seconds, a point and the body",
             ),
             Self::Unauthorized => Some("send the header `Authorization: Bearer <token>`"),
             Self::Busy | Self::ShuttingDown | Self::Unavailable => Some("try again in a moment"),
+            Self::MediaType => Some(
+                "send `application/json`, `application/x-ndjson` or `application/vnd.apache.arrow.stream`",
+            ),
             Self::TooManyRows | Self::BodyTooLarge => Some("split the request into smaller ones"),
             Self::UnknownPath => Some("`GET /v1/openapi.json` describes every endpoint"),
             Self::Internal => Some("this is a defect; the server's log says more, please report it"),
@@ -168,6 +198,7 @@ pub struct ApiError {
     message: String,
     hint: Option<String>,
     field: Option<String>,
+    rows: Vec<RowFault>,
     #[source]
     cause: Option<Cause>,
 }
@@ -178,7 +209,7 @@ impl ApiError {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let (_, code) = kind.status_and_code();
         let hint = kind.hint().map(str::to_owned);
-        Self { kind, code, message: message.into(), hint, field: None, cause: None }
+        Self { kind, code, message: message.into(), hint, field: None, rows: Vec::new(), cause: None }
     }
 
     /// The same error as another kind, with the code that it has.
@@ -214,6 +245,13 @@ impl ApiError {
     #[must_use]
     pub fn with_field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
+        self
+    }
+
+    /// The rows of the request that are at fault.
+    #[must_use]
+    pub fn with_rows(mut self, rows: Vec<RowFault>) -> Self {
+        self.rows = rows;
         self
     }
 
@@ -263,6 +301,7 @@ impl ApiError {
             message: self.message.clone(),
             hint: self.hint.clone(),
             field: self.field.clone(),
+            rows: self.rows.clone(),
         }
     }
 

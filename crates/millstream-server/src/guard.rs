@@ -25,11 +25,12 @@ use crate::{
     connection::Connection,
     error::{ApiError, ErrorKind},
     feast,
+    ingest::{called_source, takes_encoded},
     jobs::Jobs,
     options::{FeastCompat, Limits, ServerOptions},
     principal::{Principal, Scope, Tokens},
     schedule::called_webhook,
-    signature::{Signature, WebhookSecret, unsigned},
+    signature::{Signature, SourceSignature, WebhookSecret, unsigned},
 };
 
 /// The name under which requests are counted that were refused, or ran out of time, on their way.
@@ -95,7 +96,11 @@ impl Dialect {
         };
         let headers = response.headers_mut();
         match error.kind() {
-            ErrorKind::Busy | ErrorKind::Unavailable | ErrorKind::ShuttingDown => {
+            ErrorKind::Busy
+            | ErrorKind::Full
+            | ErrorKind::PartlyTaken
+            | ErrorKind::Unavailable
+            | ErrorKind::ShuttingDown => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             ErrorKind::Unauthorized => {
@@ -162,7 +167,9 @@ async fn guarded(guard: &Guard, mut request: Request, next: Next) -> Result<Resp
         // Without tokens each program of this machine is let in, which says nothing of who sent a call.
         admitted => match SignedCall::of(shared, &request)? {
             Some(call) if call.signature.is_some() => Some(call),
-            Some(_) if admitted.is_ok() && shared.tokens.0.is_empty() => return Err(unsigned()),
+            Some(call) if admitted.is_ok() && shared.tokens.0.is_empty() => {
+                return Err(call.hinted(unsigned()));
+            }
             _ => {
                 request.extensions_mut().insert(admitted?);
                 None
@@ -199,31 +206,57 @@ pub(crate) fn stopped() -> ApiError {
     ApiError::new(ErrorKind::ShuttingDown, "the server stopped before the request was answered")
 }
 
-/// A call of a webhook that has a secret.
+/// A call of a webhook that has a secret, or events for a source whose calls are signed.
 struct SignedCall {
     principal: Principal,
     secret: WebhookSecret,
     signature: Option<Signature>,
+    /// How to sign, where it is not as all webhooks are signed.
+    hint: Option<String>,
 }
 
 impl SignedCall {
     /// The call that the request makes; `None` where it is another request.
     fn of(shared: &Shared, request: &Request) -> Result<Option<Self>, ApiError> {
-        let webhook = called_webhook(request.uri().path()).filter(|_| *request.method() == Method::POST);
-        let schedule = &shared.backends.schedule;
-        let Some((name, secret)) = webhook.and_then(|name| Some((name, schedule.webhook_secret(name)?)))
-        else {
+        if *request.method() != Method::POST {
             return Ok(None);
-        };
-        let now = shared.backends.jobs.now().div_euclid(1_000_000);
-        let principal = Principal { name: format!("webhook {name}"), scope: Scope::Write };
-        Ok(Some(Self { principal, secret, signature: Signature::of(request.headers(), now)? }))
+        }
+        let (path, headers) = (request.uri().path(), request.headers());
+        let now = || shared.backends.jobs.now().div_euclid(1_000_000);
+        let (schedule, ingest) = (&shared.backends.schedule, &shared.backends.ingest);
+        if let Some((name, secret)) =
+            called_webhook(path).and_then(|name| Some((name, schedule.webhook_secret(name)?)))
+        {
+            let principal = Principal { name: format!("webhook {name}"), scope: Scope::Write };
+            let signature = Signature::of(headers, now())?;
+            return Ok(Some(Self { principal, secret, signature, hint: None }));
+        }
+        if let Some((name, signed)) =
+            called_source(path).and_then(|name| Some((name, ingest.signature(name)?)))
+        {
+            let principal = Principal { name: format!("sender to {name}"), scope: Scope::Write };
+            let hint = signed.hint();
+            let signature = signed.read(headers, now()).map_err(|error| error.with_hint(&hint))?;
+            let SourceSignature { secret, .. } = signed;
+            return Ok(Some(Self { principal, secret, signature, hint: Some(hint) }));
+        }
+        Ok(None)
     }
 
     /// Who has signed the body.
     fn signer(self, body: &[u8]) -> Result<Principal, ApiError> {
-        self.signature.ok_or_else(unsigned)?.verify(&self.secret, body)?;
+        let verified = self.signature.as_ref().ok_or_else(unsigned);
+        let verified = verified.and_then(|signature| signature.verify(&self.secret, body));
+        verified.map_err(|error| self.hinted(error))?;
         Ok(self.principal)
+    }
+
+    /// The refusal with how this call has to be signed.
+    fn hinted(&self, error: ApiError) -> ApiError {
+        match &self.hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
     }
 }
 
@@ -239,6 +272,9 @@ async fn with_body(
         None => Duration::MAX,
     });
     let (mut parts, incoming) = request.into_parts();
+    if !takes_encoded(parts.uri.path()) {
+        body::refuse_encoded(&parts.headers)?;
+    }
     let receiving = async {
         match &signed {
             Some(_) => body::receive_signed(shared, &parts.headers, incoming).await,

@@ -19,10 +19,12 @@ mod error;
 mod feast;
 mod features;
 mod guard;
+mod ingest;
 mod intake;
 mod jobs;
 mod listing;
 mod options;
+mod pipelines;
 mod principal;
 mod probe;
 mod process;
@@ -46,6 +48,7 @@ pub use features::{
     AnswerColumn, EntitySchema, FeatureBackend, HeldProject, MaterializeRequest, PushRequest, PushSchema,
     ReadAnswer, ReadRequest, ReadTarget, Statuses,
 };
+pub use ingest::{EventsSent, IngestBackend, IngestEvents, IngestRequest};
 pub use jobs::{JobBackend, JobReporter};
 pub use millstream_api::{
     datasets::DatasetInfo,
@@ -53,9 +56,11 @@ pub use millstream_api::{
         EntityInfo, FeatureInfo, MaterializeAnswer, PushAnswer, PushTarget, ServiceInfo, Status, ValueInfo,
         ViewFailed, ViewInfo, ViewMaterialized,
     },
+    ingest::{IngestAnswer, IngestedRange, RowFault},
     process::Readiness,
 };
 pub use options::{FeastCompat, Limits, ServerOptions};
+pub use pipelines::{CommittedRows, PipelineBackend, RowPlace, TableFollower};
 pub use principal::{Scope, Token, TokenGrant};
 pub use probe::{Probed, probe};
 pub use process::openapi_json;
@@ -64,6 +69,6 @@ pub use query::{QueryAnswer, QueryBackend, QueryRequest};
 pub use runs::{RunBackend, RunEnd, RunRequest};
 pub use schedule::ScheduleBackend;
 pub use server::{Server, serve};
-pub use signature::WebhookSecret;
+pub use signature::{SignatureShape, SourceSignature, WebhookSecret};
 pub use tls::{TlsError, TlsFiles};
 pub use wire::{json::ColumnWriter, types::type_name};

@@ -1,6 +1,6 @@
-//! Signatures of webhook calls: who calls from outside shows by them that it knows the webhook's secret, and needs no token.
+//! Signatures of calls from outside: who sends one shows by it that it knows the secret of the webhook or the source, and needs no token.
 //!
-//! Two shapes are read. GitHub's signs the body alone, and Stripe's the instant of the call and the body, so that a call that
+//! Two shapes are read of calls of webhooks; a source says what the signature of its calls looks like. GitHub's signs the body alone, and Stripe's the instant of the call and the body, so that a call that
 //! somebody else recorded is worth nothing a little later.
 
 use std::fmt;
@@ -40,6 +40,65 @@ impl fmt::Debug for WebhookSecret {
     }
 }
 
+/// How the calls of a source are signed.
+#[derive(Clone, Debug)]
+pub struct SourceSignature {
+    /// The name of the header.
+    pub header: String,
+    pub shape: SignatureShape,
+    pub secret: WebhookSecret,
+    /// How far a signed instant may be from the server's, in seconds.
+    pub tolerance_seconds: u64,
+}
+
+/// What stands in the header of a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureShape {
+    /// The HMAC of the body in hexadecimal digits.
+    Hex,
+    /// `sha256=` and the HMAC of the body in hexadecimal digits.
+    Prefixed,
+    /// `t=<unix seconds>,v1=<hex>`, the HMAC of the instant, a point and the body.
+    Timed,
+}
+
+impl SourceSignature {
+    /// How to sign a call.
+    pub(crate) fn hint(&self) -> String {
+        let (signed, value) = match self.shape {
+            SignatureShape::Hex => ("the body", "<hex>"),
+            SignatureShape::Prefixed => ("the body", "sha256=<hex>"),
+            SignatureShape::Timed => ("the seconds, a point and the body", "t=<seconds since 1970>,v1=<hex>"),
+        };
+        let header = &self.header;
+        format!(
+            "sign {signed} as it is sent with HMAC-SHA256 and the secret of the source: `{header}: {value}`"
+        )
+    }
+
+    /// The signature of a call that came at `now`, in seconds since 1970; `None` where it carries none.
+    ///
+    /// # Errors
+    ///
+    /// The header is not of this shape, or the signed instant is too far from `now`.
+    pub(crate) fn read(&self, headers: &HeaderMap, now: i64) -> Result<Option<Signature>, ApiError> {
+        let Some(value) = only(headers, &self.header)? else { return Ok(None) };
+        let of_body = |digits: Option<&str>, expected| {
+            let value = digits.and_then(digest).ok_or_else(|| malformed(&self.header, expected))?;
+            Ok(Some(Signature { instant: None, values: vec![value] }))
+        };
+        match self.shape {
+            SignatureShape::Hex => of_body(Some(value), "64 hexadecimal digits"),
+            SignatureShape::Prefixed => {
+                of_body(value.strip_prefix("sha256="), "`sha256=` and 64 hexadecimal digits")
+            }
+            SignatureShape::Timed => {
+                Signature::timed(&self.header, value, now, self.tolerance_seconds).map(Some)
+            }
+        }
+    }
+}
+
 /// The signature that a call carries, not yet compared.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Signature {
@@ -58,7 +117,7 @@ impl Signature {
     pub(crate) fn of(headers: &HeaderMap, now: i64) -> Result<Option<Self>, ApiError> {
         for name in TIMED {
             if let Some(value) = only(headers, name)? {
-                return Self::timed(name, value, now).map(Some);
+                return Self::timed(name, value, now, TOLERANCE_SECONDS).map(Some);
             }
         }
         let Some(value) = only(headers, OF_BODY)? else { return Ok(None) };
@@ -67,7 +126,7 @@ impl Signature {
         Ok(Some(Self { instant: None, values: vec![value] }))
     }
 
-    fn timed(name: &str, header: &str, now: i64) -> Result<Self, ApiError> {
+    fn timed(name: &str, header: &str, now: i64, tolerance_seconds: u64) -> Result<Self, ApiError> {
         let shape = || malformed(name, "`t=` with seconds since 1970, and `v1=` with 64 hexadecimal digits");
         let (mut instant, mut values) = (None, Vec::new());
         for part in header.split(',') {
@@ -83,9 +142,10 @@ impl Signature {
         }
         let instant = instant.filter(|_| !values.is_empty()).ok_or_else(shape)?;
         let at: i64 = instant.parse().map_err(|_| shape())?;
-        if at.abs_diff(now) > TOLERANCE_SECONDS {
-            let message =
-                format!("the call was signed at {at}, more than 5 minutes from {now}, the server's time");
+        if at.abs_diff(now) > tolerance_seconds {
+            let message = format!(
+                "the call was signed at {at}, more than {tolerance_seconds} seconds from {now}, the server's time"
+            );
             return Err(ApiError::new(ErrorKind::BadSignature, message)
                 .with_hint("send the call when it is signed, and set the clocks of both machines right"));
         }
@@ -95,7 +155,7 @@ impl Signature {
     /// Compares in a time that does not tell how much of a signature was right.
     pub(crate) fn verify(&self, secret: &WebhookSecret, body: &[u8]) -> Result<(), ApiError> {
         let wrong = || {
-            let message = "the signature is not that of the body by the webhook's secret";
+            let message = "the signature is not that of the body by the secret";
             ApiError::new(ErrorKind::BadSignature, message)
         };
         // A key may be of any length.
@@ -113,11 +173,14 @@ impl Signature {
 
 /// The refusal of a call that has to be signed.
 pub(crate) fn unsigned() -> ApiError {
-    ApiError::new(ErrorKind::BadSignature, "the webhook has a secret, and this call has no signature")
+    ApiError::new(
+        ErrorKind::BadSignature,
+        "calls have to be signed with the secret, and this one has no signature",
+    )
 }
 
 /// The header's text, if the request has it.
-fn only<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, ApiError> {
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiError> {
     let mut all = headers.get_all(name).iter();
     let first = all.next().map(HeaderValue::to_str);
     match (first, all.next()) {

@@ -75,6 +75,8 @@ fn source(name: &str) -> Result<SourceSpec, Box<dyn std::error::Error>> {
             checks: Vec::new(),
             on_violation: Severity::Quarantine,
             halt_above: None,
+            halt_window: None,
+            future: None,
         },
     })
 }

@@ -129,4 +129,28 @@ codes! {
         "`$name` in the SQL of a table stands for a value that `parameters` of its header declares with a type and a default.";
     PARTITION_COLUMN = "MS-0274", "column that cannot part a table",
         "Partitions of time are those of a timestamp or a date of the table's own columns; partitions by value those of a text, a whole number, a truth or a date.";
+    STREAM_SHAPE = "MS-0280", "SQL that needs all rows in a continuous table",
+        "A continuous table is computed from events as they come: what needs rows that have not come (ORDER BY, LIMIT, DISTINCT, UNION, window functions, subqueries in expressions) has no answer at any instant. The hint says what to write instead.";
+    STREAM_INPUT = "MS-0281", "continuous table that reads no events",
+        "`materialize: stream` reads sources that take events in, and other continuous tables. Tables of the lake are looked up in, by a JOIN on their key.";
+    STREAM_TIME = "MS-0282", "continuous table without event time",
+        "Windows, joins and whoever reads the table go by the event time: the column that the source's contract names as `time`, or the start of the window. It has to be carried along as it is.";
+    STREAM_WINDOW = "MS-0283", "group of events that never ends",
+        "Aggregates of a stream are those of windows: read the stream by `tumble`, `hop` or `session` in FROM, and group by `window_start`.";
+    STREAM_JOIN = "MS-0284", "join that a continuous table cannot have",
+        "Two streams are joined by an equality and a bound of time in ON, INNER, LEFT or RIGHT; a table of the lake by equalities, with the stream on the side that is kept.";
+    STREAM_CHANGES = "MS-0285", "expression of a continuous table that gives another value each time",
+        "Events are computed again after a restart and in a replay, and have to give the same rows.";
+    STREAM_LATENESS = "MS-0286", "allowed lateness that cannot be",
+        "With `lateness`, the row of a window is told again when late rows come. So the table is one of a window, has all columns of its GROUP BY, and is neither grouped nor joined by another continuous table.";
+    STREAM_CHECK = "MS-0287", "check of a whole table on a continuous one",
+        "A continuous table is never finished. Its rows are checked one by one; what needs all of them is checked in a table that reads it.";
+    STREAM_DEDUPLICATE = "MS-0288", "duplicates that cannot be found",
+        "`deduplicate` names columns of the one stream that the table reads.";
+    WINDOW_CALL = "MS-0289", "window function of FROM with wrong arguments",
+        "`tumble(<table>, <time>, <length>)`, `hop(<table>, <time>, <hop>, <length>)` and `session(<table>, <time>, <gap>)` take a table, its time column and intervals such as `INTERVAL '10 seconds'`.";
+    STREAM_AGGREGATE = "MS-0290", "aggregate that a window of a stream does not have",
+        "Windows have count, sum, avg, min, max, and first_value and last_value by the event time, each with FILTER.";
+    LOOKUP_KEY = "MS-0291", "lookup in a table whose key is not unique",
+        "A continuous table looks a row up by its key; with several rows of one key it would have to make several rows of one event. A `unique` check on the column keeps it so.";
 }

@@ -34,12 +34,13 @@ mod scalar_names;
 mod schema;
 mod session;
 mod size;
+pub mod stream;
 mod time_zone;
 mod type_name;
 mod walk;
 mod with;
 
-pub use analyze::{Analysis, TableAnalysis, analyze};
+pub use analyze::{Analysis, TableAnalysis, analyze, analyze_streams};
 pub use catalog::{ProjectTable, VALID_FROM, VALID_TO, rejected_schema, source_schema};
 pub use codes::CODES;
 pub use condition::{Condition, condition};

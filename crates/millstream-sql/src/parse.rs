@@ -20,6 +20,7 @@ use crate::{
     explain::{Problem, explain},
     place::SqlText,
     size::{SPLIT, grouping_sets, longest_row, relations},
+    stream::written,
     time_zone,
     walk::{self, QueryVisitor},
     with::WithNames,
@@ -58,6 +59,7 @@ fn parse_one(text: &SqlText<'_>) -> Result<PlanStatement, Problem> {
     match (statements.pop_front(), statements.front()) {
         (Some(mut only), None) => {
             rewrite_time_zones(&mut only);
+            rewrite_windows(&mut only, text)?;
             Ok(only)
         }
         (None, _) => Err(Problem::new(codes::NOT_A_QUERY, "there is no SQL here", text.whole())
@@ -121,6 +123,14 @@ fn rewrite_time_zones(statement: &mut PlanStatement) {
         PlanStatement::Statement(inner) => time_zone::rewrite(inner.as_mut()),
         PlanStatement::Explain(explain) => rewrite_time_zones(&mut explain.statement),
         _ => {}
+    }
+}
+
+fn rewrite_windows(statement: &mut PlanStatement, text: &SqlText<'_>) -> Result<(), Problem> {
+    match statement {
+        PlanStatement::Statement(inner) => written::rewrite(inner.as_mut(), text),
+        PlanStatement::Explain(explain) => rewrite_windows(&mut explain.statement, text),
+        _ => Ok(()),
     }
 }
 

@@ -36,6 +36,7 @@ use crate::{
     overflow,
     scalar_names::ScalarNames,
     size::plannable,
+    stream::{batch, bounds},
     time_zone,
 };
 
@@ -66,6 +67,7 @@ pub(crate) fn state_builder(config: SessionConfig) -> SessionStateBuilder {
     aggregates.push(overflow::sum());
     let mut functions = SessionStateDefaults::default_scalar_functions();
     functions.push(time_zone::function());
+    functions.extend(bounds::functions());
     let mut analyzer_rules = analyzer_rules();
     analyzer_rules.push(Arc::new(overflow::Checked));
     SessionStateBuilder::new()
@@ -132,6 +134,11 @@ impl<'a> Planner<'a> {
 
     /// The plan as written, before types are coerced.
     pub(crate) fn plan(&self, query: Box<Query>) -> Result<LogicalPlan> {
+        self.plan_marked(query).and_then(windows_over_tables)
+    }
+
+    /// As [`Self::plan`], with marks for windows of event time in the place of what computes them over whole tables.
+    pub(crate) fn plan_marked(&self, query: Box<Query>) -> Result<LogicalPlan> {
         unpanicked(|| {
             microseconds::written(self.sql_to_rel().sql_statement_to_plan(Statement::Query(query))?)
         })
@@ -143,6 +150,11 @@ impl<'a> Planner<'a> {
         let analyzer = Analyzer::with_rules(analyzer_rules());
         unpanicked(|| analyzer.execute_and_check(plan, self.state.config_options(), |_, _| {}))
     }
+}
+
+/// The plan with windows of event time in terms that are computed over whole tables.
+pub(crate) fn windows_over_tables(plan: LogicalPlan) -> Result<LogicalPlan> {
+    unpanicked(|| batch::expanded(plan))
 }
 
 /// Runs the engine's planner on input from outside: a bug in it must not take the process down.

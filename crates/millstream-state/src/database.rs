@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use futures::future::BoxFuture;
 use millstream_types::{AssetVersion, TimestampMicros};
 
-use crate::StateError;
+use crate::{NewsOfOffers, OfferNews, StateError};
 
 /// What a transaction is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,11 @@ pub(crate) trait Database: Send + Sync + Debug {
     /// Whether all who share the database share a disk too, and so each other's files.
     fn is_local(&self) -> bool;
 
+    /// What others who share the database tell of offered steps; `None` where all who share it are on one machine.
+    fn news_of_offers(&self) -> Option<NewsOfOffers> {
+        None
+    }
+
     /// The rows of one statement that changes nothing.
     fn query<'a>(
         &'a self,
@@ -80,6 +85,9 @@ pub(crate) trait Transaction: Send {
         sql: &'a str,
         parameters: &'a [Parameter<'a>],
     ) -> BoxFuture<'a, Result<Vec<Row>, DatabaseError>>;
+
+    /// Tells others of this change once it is committed, where the database passes news on.
+    fn tell(&mut self, _news: OfferNews) {}
 
     /// The time that all who share the database compare: the database server's own, or `local`, the caller's, where only
     /// processes of one machine share it.

@@ -160,6 +160,15 @@ pub(crate) async fn hold(work: &mut Work<'_>, run: &millstream_types::RunId) -> 
     }
 }
 
+/// The leases that are not ended and whose holders are not known to be gone.
+pub(crate) async fn alive(state: &State) -> Result<BTreeSet<LeaseToken>, StateError> {
+    let sql = "SELECT token, holder, until FROM leases ORDER BY token";
+    let leases = state.rows("read the leases", sql, &[]).await?.into_iter().map(parse);
+    let leases = leases.collect::<Result<Vec<_>, _>>()?.into_iter();
+    let is_alive = |lease: &HeldLease| !lease.holder.is_gone(state.is_local());
+    Ok(leases.filter(is_alive).map(|lease| lease.token).collect())
+}
+
 /// The leases that are not ended, by token.
 async fn leases(work: &mut Work<'_>) -> Result<Vec<HeldLease>, StateError> {
     let mut assets: BTreeMap<i64, BTreeSet<AssetId>> = BTreeMap::new();

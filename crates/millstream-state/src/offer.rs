@@ -12,7 +12,7 @@ use millstream_schedule::Ending;
 use millstream_types::{AssetId, AssetVersion, CheckId, Fingerprint, Span, TimestampMicros};
 
 use crate::{
-    HeldLease, LeaseToken, State, StateError,
+    HeldLease, LeaseToken, OfferNews, State, StateError,
     database::{Row, parameters},
     schedule::hold,
     store::{Work, changed},
@@ -31,8 +31,7 @@ pub struct OfferId {
 pub struct NewOffer {
     pub id: OfferId,
     pub asset: AssetId,
-    /// The definition for which the step was due: a process that has another one leaves it to others.
-    pub definition: Fingerprint,
+    pub terms: OfferTerms,
     /// Under which the run is recorded.
     pub command: String,
     /// When the step was due, if it answers a tick or an event.
@@ -43,7 +42,22 @@ pub struct NewOffer {
     pub repair: Option<String>,
     /// From 1.
     pub attempt: u32,
+    /// Whether the step is the one that tries a place whose circuit is open.
+    pub is_probe: bool,
     pub at: TimestampMicros,
+}
+
+/// What the definition of an asset says of its offered steps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferTerms {
+    /// A process that has another definition leaves the step to others.
+    pub definition: Fingerprint,
+    /// The connection through which the step reads.
+    pub connection: Option<String>,
+    /// The pools in each of which the step takes one place.
+    pub pools: Vec<String>,
+    /// Whether what the step makes lies on the machine that runs it, so that only the process that schedules may run it.
+    pub is_local: bool,
 }
 
 /// An offer as it stands.
@@ -104,7 +118,7 @@ pub struct StepWorker {
 }
 
 const COLUMNS: &str = "lease, number, asset, definition, command, due, again, attempt, offered, worker, claimed, \
-                       ending, took, versions, doubtful, because, repair, halted_by";
+                       ending, took, versions, doubtful, because, repair, halted_by, connection, pools, is_probe, is_local";
 
 impl State {
     /// Whether several machines may share the store, and so the work of a project.
@@ -119,6 +133,46 @@ impl State {
             let sql = format!("SELECT {COLUMNS} FROM offers ORDER BY lease, number");
             let rows = self.rows("read the offered steps", &sql, &[]).await?;
             rows.into_iter().map(parse).collect()
+        }
+        .boxed()
+    }
+
+    /// The same for the process that schedules by `lease`, which answers for what is offered: steps that nobody has claimed are for the
+    /// definitions that it has from now on, and those of assets that are not among `terms` are withdrawn. Errors with
+    /// [`StateError::LeaseLost`] when another has taken the place of the lease.
+    pub fn adopt_offers<'a>(
+        &'a self,
+        lease: LeaseToken,
+        terms: &'a BTreeMap<AssetId, OfferTerms>,
+    ) -> BoxFuture<'a, Result<Vec<Offer>, StateError>> {
+        async move {
+            changed!(self, async {
+                let mut work = self.change("adopt the offered steps").await?;
+                hold(&mut work, lease).await?;
+                let sql = format!("SELECT {COLUMNS} FROM offers ORDER BY lease, number");
+                let mut adopted = Vec::new();
+                let mut is_changed = false;
+                for row in work.rows(&sql, &[]).await? {
+                    let mut found = parse(row)?;
+                    if found.worker.is_none() && found.end.is_none() {
+                        let Some(terms) = terms.get(&found.offer.asset) else {
+                            forget(&mut work, found.offer.id).await?;
+                            continue;
+                        };
+                        if found.offer.terms != *terms {
+                            found.offer.terms = terms.clone();
+                            redefine(&mut work, found.offer.id, terms).await?;
+                            is_changed = true;
+                        }
+                    }
+                    adopted.push(found);
+                }
+                if is_changed {
+                    work.tell(OfferNews::Offered);
+                }
+                work.commit().await?;
+                Ok::<_, StateError>(adopted)
+            })
         }
         .boxed()
     }
@@ -159,12 +213,13 @@ impl State {
         .boxed()
     }
 
-    /// Claims those of the offers that are free for the worker, and gives them; those that it has claimed before are among them.
+    /// Claims those of the offers that are free for the worker and still for the definition that is named, and gives them; those that
+    /// it has claimed before are among them.
     /// Errors with [`StateError::LeaseLost`], and claims nothing, when the worker's lease is gone.
     pub fn claim_offers<'a>(
         &'a self,
         worker: LeaseToken,
-        offers: &'a [OfferId],
+        offers: &'a [(OfferId, Fingerprint)],
         now: TimestampMicros,
     ) -> BoxFuture<'a, Result<Vec<OfferId>, StateError>> {
         async move {
@@ -173,9 +228,10 @@ impl State {
                 hold(&mut work, worker).await?;
                 let mut claimed = Vec::with_capacity(offers.len());
                 let sql = "UPDATE offers SET worker = $3, claimed = $4 WHERE lease = $1 AND number = $2 \
-                           AND ending IS NULL AND (worker IS NULL OR worker = $3)";
-                for id in offers {
-                    let values = parameters![id.lease.0, id.number, worker.0, now.0];
+                           AND definition = $5 AND ending IS NULL AND (worker IS NULL OR worker = $3)";
+                for (id, definition) in offers {
+                    let definition = definition.to_string();
+                    let values = parameters![id.lease.0, id.number, worker.0, now.0, &definition];
                     if work.execute(sql, &values).await? > 0 {
                         claimed.push(*id);
                     }
@@ -198,6 +254,7 @@ impl State {
             changed!(self, async {
                 let mut work = self.change("record the end of the offered step").await?;
                 write_end(&mut work, id, worker, end).await?;
+                work.tell(OfferNews::Ended);
                 work.commit().await
             })
         }
@@ -212,6 +269,9 @@ impl State {
                 let sql = "UPDATE offers SET worker = NULL, claimed = NULL, again = 1 WHERE lease = $1 \
                            AND number = $2 AND worker = $3 AND ending IS NULL";
                 work.execute(sql, &parameters![id.lease.0, id.number, worker.0]).await?;
+                // Whoever schedules sees to it that the step is for a definition that somebody has.
+                work.tell(OfferNews::Offered);
+                work.tell(OfferNews::Ended);
                 work.commit().await
             })
         }
@@ -226,6 +286,7 @@ impl State {
                 let sql = "INSERT INTO webhook_calls (name, calls) VALUES ($1, 1) \
                            ON CONFLICT (name) DO UPDATE SET calls = webhook_calls.calls + 1";
                 work.execute(sql, &parameters![name]).await?;
+                work.tell(OfferNews::Called);
                 work.commit().await
             })
         }
@@ -267,8 +328,7 @@ impl State {
 /// Records what changes among the offers.
 pub(crate) async fn change(work: &mut Work<'_>, changes: &OfferChanges<'_>) -> Result<(), StateError> {
     for id in changes.taken_in {
-        let sql = "DELETE FROM offers WHERE lease = $1 AND number = $2";
-        work.execute(sql, &parameters![id.lease.0, id.number]).await?;
+        forget(work, *id).await?;
     }
     for WebhookCalls { name, number } in changes.called {
         // A call that came meanwhile is taken in later.
@@ -276,24 +336,59 @@ pub(crate) async fn change(work: &mut Work<'_>, changes: &OfferChanges<'_>) -> R
         work.execute(sql, &parameters![name, *number]).await?;
     }
     for offer in changes.offered {
-        let definition = offer.definition.to_string();
-        let sql = "INSERT INTO offers (lease, number, asset, definition, command, due, again, attempt, offered, \
-                   repair) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (lease, number) DO NOTHING";
-        let values = parameters![
-            offer.id.lease.0,
-            offer.id.number,
-            offer.asset.as_str(),
-            &definition,
-            &offer.command,
-            offer.due.map(|due| due.0),
-            offer.is_again,
-            i64::from(offer.attempt),
-            offer.at.0,
-            offer.repair.as_ref(),
-        ];
-        work.execute(sql, &values).await?;
+        insert(work, offer).await?;
+    }
+    if !changes.offered.is_empty() {
+        work.tell(OfferNews::Offered);
     }
     Ok(())
+}
+
+async fn insert(work: &mut Work<'_>, offer: &NewOffer) -> Result<(), StateError> {
+    let OfferTerms { definition, connection, pools, is_local } = &offer.terms;
+    let (definition, pools) = (definition.to_string(), pools_in(pools)?);
+    let sql = "INSERT INTO offers (lease, number, asset, definition, command, due, again, attempt, offered, repair, \
+               connection, pools, is_probe, is_local) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+               ON CONFLICT (lease, number) DO NOTHING";
+    let values = parameters![
+        offer.id.lease.0,
+        offer.id.number,
+        offer.asset.as_str(),
+        &definition,
+        &offer.command,
+        offer.due.map(|due| due.0),
+        offer.is_again,
+        i64::from(offer.attempt),
+        offer.at.0,
+        offer.repair.as_ref(),
+        connection.as_ref(),
+        &pools,
+        offer.is_probe,
+        *is_local,
+    ];
+    work.execute(sql, &values).await?;
+    Ok(())
+}
+
+async fn forget(work: &mut Work<'_>, id: OfferId) -> Result<(), StateError> {
+    let sql = "DELETE FROM offers WHERE lease = $1 AND number = $2";
+    work.execute(sql, &parameters![id.lease.0, id.number]).await?;
+    Ok(())
+}
+
+async fn redefine(work: &mut Work<'_>, id: OfferId, terms: &OfferTerms) -> Result<(), StateError> {
+    let OfferTerms { definition, connection, pools, is_local } = terms;
+    let (definition, pools) = (definition.to_string(), pools_in(pools)?);
+    let sql = "UPDATE offers SET definition = $3, connection = $4, pools = $5, is_local = $6 \
+               WHERE lease = $1 AND number = $2";
+    let values = parameters![id.lease.0, id.number, &definition, connection.as_ref(), &pools, *is_local];
+    work.execute(sql, &values).await?;
+    Ok(())
+}
+
+fn pools_in(pools: &[String]) -> Result<String, StateError> {
+    serde_json::to_string(pools).map_err(|error| value::unknown("the pools of a step", error.to_string()))
 }
 
 async fn write_end(
@@ -359,17 +454,26 @@ fn ending_in(ending: Ending) -> &'static str {
 
 fn parse(mut row: Row) -> Result<Offer, StateError> {
     let definition = row.text(3)?;
+    let pools = row.text_or_null(19)?.unwrap_or_else(|| "[]".to_owned());
+    let terms = OfferTerms {
+        definition: definition.parse().map_err(|_| value::unknown("a definition", definition.as_str()))?,
+        connection: row.text_or_null(18)?,
+        pools: serde_json::from_str(&pools)
+            .map_err(|_| value::unknown("the pools of a step", pools.as_str()))?,
+        is_local: row.integer(21)? != 0,
+    };
     let attempt = row.integer(7)?;
     let offer = NewOffer {
         id: OfferId { lease: LeaseToken(row.integer(0)?), number: row.integer(1)? },
         asset: AssetId::from(row.text(2)?),
-        definition: definition.parse().map_err(|_| value::unknown("a definition", definition.as_str()))?,
+        terms,
         command: row.text(4)?,
         due: row.integer_or_null(5)?.map(TimestampMicros),
         is_again: row.integer(6)? != 0,
         repair: row.text_or_null(16)?,
         attempt: u32::try_from(attempt)
             .map_err(|_| value::unknown("the number of an attempt", attempt.to_string()))?,
+        is_probe: row.integer(20)? != 0,
         at: TimestampMicros(row.integer(8)?),
     };
     let worker = row.integer_or_null(9)?.map(LeaseToken);

@@ -1,7 +1,7 @@
 //! Runs: when, by which command, and how they ended.
 
 use futures::future::{BoxFuture, FutureExt};
-use millstream_types::{AssetId, RunId, TimestampMicros};
+use millstream_types::{AssetId, AssetVersion, RunId, TimestampMicros};
 
 use crate::{
     LeaseToken, NewMessage, State, StateError,
@@ -55,7 +55,8 @@ pub struct RunRecord {
     pub asked: Option<TimestampMicros>,
     pub started: TimestampMicros,
     pub finished: Option<TimestampMicros>,
-    /// How the run ended; `None` while it goes on.
+    /// How the run ended; `None` while it goes on. One whose process is known to be gone was interrupted, also before that is on
+    /// record.
     pub outcome: Option<RunOutcome>,
 }
 
@@ -98,7 +99,7 @@ impl RunOutcome {
     }
 }
 
-const COLUMNS: &str = "run, command, version, started, finished, outcome, principal, asked";
+const COLUMNS: &str = "run, command, version, started, finished, outcome, principal, asked, lease";
 
 impl State {
     /// Records that a run begins. Earlier runs that have no end and no lease any more are marked as interrupted. Errors with
@@ -136,14 +137,18 @@ impl State {
     }
 
     /// Records how a run ended, and publishes what it made. Errors with [`StateError::LeaseLost`] when another lease has
-    /// taken the place of the run's.
-    pub fn finish_run<'a>(&'a self, end: &'a RunEnd<'a>) -> BoxFuture<'a, Result<(), StateError>> {
+    /// taken the place of the run's. Gives the versions that readers have from then on, and had not before.
+    pub fn finish_run<'a>(
+        &'a self,
+        end: &'a RunEnd<'a>,
+    ) -> BoxFuture<'a, Result<Vec<(AssetId, AssetVersion)>, StateError>> {
         async move {
             changed!(self, async {
                 let mut work = self.change("record the end of the run").await?;
+                let mut published = Vec::new();
                 if let Some(assets) = end.publishes {
                     lease::hold(&mut work, end.run).await?;
-                    set::publish(&mut work, end.run, assets).await?;
+                    published = set::publish(&mut work, end.run, assets).await?;
                 }
                 work.execute(
                     "UPDATE runs SET finished = $2, outcome = $3 WHERE run = $1",
@@ -152,7 +157,8 @@ impl State {
                 .await?;
                 outbox::end_run(&mut work, end.run, end.finished).await?;
                 outbox::insert(&mut work, end.finished, end.messages).await?;
-                work.commit().await
+                work.commit().await?;
+                Ok::<_, StateError>(published)
             })
         }
         .boxed()
@@ -163,7 +169,7 @@ impl State {
         async move {
             let sql = format!("SELECT {COLUMNS} FROM runs ORDER BY started DESC, run DESC LIMIT $1");
             let rows = self.rows("read the runs", &sql, &parameters![value::count_in(limit as u64)]).await?;
-            rows.into_iter().map(parse).collect()
+            self.judged(rows).await
         }
         .boxed()
     }
@@ -178,7 +184,7 @@ impl State {
                 "SELECT {COLUMNS} FROM runs WHERE command <> $1 ORDER BY started DESC, run DESC LIMIT 1"
             );
             let rows = self.rows("read the last run", &sql, &parameters![command]).await?;
-            rows.into_iter().next().map(parse).transpose()
+            Ok(self.judged(rows).await?.pop())
         }
         .boxed()
     }
@@ -192,7 +198,8 @@ impl State {
             let sql = format!(
                 "SELECT {COLUMNS} FROM runs \
                  WHERE (CAST($1 AS TEXT) IS NULL OR run IN (SELECT run FROM steps WHERE asset = $1)) \
-                 AND (CAST($2 AS TEXT) IS NULL OR coalesce(outcome, 'under way') = $2) AND started >= $3 \
+                 AND (CAST($2 AS TEXT) IS NULL OR coalesce(outcome, 'under way') = $2 \
+                      OR ($2 = 'interrupted' AND outcome IS NULL)) AND started >= $3 \
                  ORDER BY started DESC, run DESC LIMIT $4"
             );
             let outcome = filter.status.map(|status| status.map_or(UNDER_WAY, RunOutcome::as_str));
@@ -200,7 +207,9 @@ impl State {
             let asset = filter.asset.as_ref().map(AssetId::as_str);
             let limit = value::count_in(filter.limit as u64);
             let rows = self.rows("read the runs", &sql, &parameters![asset, outcome, since, limit]).await?;
-            rows.into_iter().map(parse).collect()
+            let mut runs = self.judged(rows).await?;
+            runs.retain(|run| filter.status.is_none_or(|status| run.outcome == status));
+            Ok(runs)
         }
         .boxed()
     }
@@ -217,7 +226,7 @@ impl State {
                 format!("SELECT {COLUMNS} FROM runs WHERE run >= $1 AND run < $2 ORDER BY run LIMIT 2"),
             );
             let rows = self.rows("read the runs", &sql, &parameters![prefix, &end]).await?;
-            rows.into_iter().map(parse).collect()
+            self.judged(rows).await
         }
         .boxed()
     }
@@ -230,18 +239,43 @@ impl State {
         async move {
             let sql = format!("SELECT {COLUMNS} FROM runs WHERE run = $1");
             let rows = self.rows("read the run", &sql, &parameters![run.as_str()]).await?;
-            rows.into_iter().next().map(parse).transpose()
+            Ok(self.judged(rows).await?.pop())
         }
         .boxed()
     }
+
+    /// The runs of the rows. Of one without an end it is looked whether its lease is there, and whether the holder of that lives: the
+    /// next run that begins records that it does not.
+    async fn judged(&self, rows: Vec<Row>) -> Result<Vec<RunRecord>, StateError> {
+        let mut runs = rows.into_iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        let goes_on = |run: &RunRecord, lease: Option<LeaseToken>| run.outcome.is_none() && lease.is_some();
+        if runs.iter().any(|(run, lease)| goes_on(run, *lease)) {
+            let alive = lease::alive(self).await?;
+            for (run, lease) in &mut runs {
+                if goes_on(run, *lease) && !lease.is_some_and(|lease| alive.contains(&lease)) {
+                    *run = self.ended_or_interrupted(run.clone()).await?;
+                }
+            }
+        }
+        Ok(runs.into_iter().map(|(run, _)| run).collect())
+    }
+
+    /// A run without an end whose lease was found to be gone: it may have ended meanwhile, which is recorded before its lease ends.
+    async fn ended_or_interrupted(&self, run: RunRecord) -> Result<RunRecord, StateError> {
+        let sql = format!("SELECT {COLUMNS} FROM runs WHERE run = $1");
+        let rows = self.rows("read the run", &sql, &parameters![run.run.as_str()]).await?;
+        let now = rows.into_iter().next().map(parse).transpose()?.map_or(run, |(run, _)| run);
+        Ok(RunRecord { outcome: now.outcome.or(Some(RunOutcome::Interrupted)), ..now })
+    }
 }
 
-fn parse(mut row: Row) -> Result<RunRecord, StateError> {
+/// A run, and the lease under which it writes.
+fn parse(mut row: Row) -> Result<(RunRecord, Option<LeaseToken>), StateError> {
     let outcome = row
         .text_or_null(5)?
         .map(|word| value::word_out("a run's outcome", &word, &RunOutcome::ALL, RunOutcome::as_str))
         .transpose()?;
-    Ok(RunRecord {
+    let run = RunRecord {
         run: RunId::from(row.text(0)?),
         command: row.text(1)?,
         version: row.text(2)?,
@@ -250,5 +284,6 @@ fn parse(mut row: Row) -> Result<RunRecord, StateError> {
         outcome,
         principal: row.text_or_null(6)?,
         asked: row.integer_or_null(7)?.map(TimestampMicros),
-    })
+    };
+    Ok((run, row.integer_or_null(8)?.map(LeaseToken)))
 }

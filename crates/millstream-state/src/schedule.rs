@@ -323,6 +323,7 @@ fn trigger_in(trigger: &Trigger) -> String {
         Trigger::Cron(line) => format!("cron {line}"),
         Trigger::After(asset) => format!("after {asset}"),
         Trigger::NewFiles { poll } => format!("new_files {}", poll.ms()),
+        Trigger::Events { every } => format!("events {}", every.ms()),
         Trigger::Webhook(name) => format!("webhook {name}"),
         Trigger::Freshness(span) => format!("freshness {}", span.ms()),
     }
@@ -339,6 +340,7 @@ fn trigger_out(text: &str) -> Result<Trigger, StateError> {
         "cron" => Trigger::Cron(rest.parse().map_err(|_| fault())?),
         "after" => Trigger::After(AssetId::new(rest)),
         "new_files" => Trigger::NewFiles { poll: span()? },
+        "events" => Trigger::Events { every: span()? },
         "webhook" => Trigger::Webhook(rest.to_owned()),
         "freshness" => Trigger::Freshness(span()?),
         _ => return Err(fault()),

@@ -105,14 +105,18 @@ pub(crate) async fn lose_if_anew(
 }
 
 /// Publishes the recorded versions of `assets`. A run that publishes again, because the answer to its first attempt got
-/// lost, changes nothing.
-pub(crate) async fn publish(work: &mut Work<'_>, run: &RunId, assets: &[AssetId]) -> Result<(), StateError> {
+/// lost, changes nothing. Gives the versions that readers have from then on, and had not before.
+pub(crate) async fn publish(
+    work: &mut Work<'_>,
+    run: &RunId,
+    assets: &[AssetId],
+) -> Result<Vec<(AssetId, AssetVersion)>, StateError> {
     let insert = "INSERT INTO publications (run) VALUES ($1) ON CONFLICT DO NOTHING";
     if work.execute(insert, &parameters![run.as_str()]).await? == 0 {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let sql = "SELECT place FROM publications WHERE run = $1";
-    let Some(mut row) = work.row(sql, &parameters![run.as_str()]).await? else { return Ok(()) };
+    let Some(mut row) = work.row(sql, &parameters![run.as_str()]).await? else { return Ok(Vec::new()) };
     let place = row.integer(0)?;
     let mut news: Vec<(AssetId, AssetVersion)> = Vec::new();
     for assets in assets.chunks(PARAMETERS_MAX) {
@@ -140,7 +144,7 @@ pub(crate) async fn publish(work: &mut Work<'_>, run: &RunId, assets: &[AssetId]
         )
         .await?;
     }
-    Ok(())
+    Ok(news)
 }
 
 /// Forgets the sets of runs that are forgotten themselves. What readers take now stays.

@@ -21,8 +21,10 @@ pub struct StaleSigns {
     pub circuits: BTreeMap<String, TimestampMicros>,
     /// The assets that are damaged and not made again yet: since when that is known, and what is damaged.
     pub damaged: BTreeMap<AssetId, (TimestampMicros, String)>,
-    /// The promises that are broken.
-    pub broken: BTreeMap<AssetId, Vec<BrokenSign>>,
+    /// The sources that landed without some parts, and the words for these.
+    pub left_out: BTreeMap<AssetId, String>,
+    /// The promises that somebody has watched.
+    pub promises: BTreeMap<AssetId, Vec<PromiseSign>>,
 }
 
 /// An asset that runs by itself no more.
@@ -35,11 +37,12 @@ pub struct AsideSign {
     pub definition: Fingerprint,
 }
 
-/// A promise that is broken, as whoever watched it last found.
+/// A promise, as whoever watched it last found it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BrokenSign {
+pub struct PromiseSign {
     pub promise: Promise,
-    pub since: TimestampMicros,
+    /// Since when it is broken; `None` while it is kept.
+    pub broken_since: Option<TimestampMicros>,
     /// When it was judged last.
     pub judged_until: TimestampMicros,
 }
@@ -49,6 +52,7 @@ pub struct BrokenSign {
 pub struct AssetSigns {
     /// What the last good version was made by.
     pub fingerprint: Fingerprint,
+    /// The newest version on record, also that of partitions whose step has not ended.
     pub version: Option<AssetVersion>,
     pub built_at: TimestampMicros,
     /// How the last attempt ended.
@@ -59,6 +63,8 @@ pub struct AssetSigns {
     pub published: Option<AssetVersion>,
     /// Whether somebody has the right to write the asset.
     pub is_leased: bool,
+    /// As fresh as of this instant is what the asset holds, by the word of a process that schedules the project.
+    pub fresh_as_of: Option<TimestampMicros>,
 }
 
 impl AssetSigns {
@@ -75,23 +81,29 @@ impl AssetSigns {
     }
 }
 
-/// Each row has a word for what it is about, a name, three texts and four numbers.
+/// Each row has a word for what it is about, a name, three texts, a word and six numbers.
 const SIGNS: &str = "\
-    SELECT 'asset', a.asset, a.fingerprint, a.message, a.code, a.status, a.version, a.built_at, a.bad_since, p.version, \
-           CAST(CASE WHEN l.asset IS NULL THEN 0 ELSE 1 END AS BIGINT) \
+    SELECT 'asset', a.asset, a.fingerprint, a.message, a.code, a.status, \
+           CASE WHEN t.version > a.version THEN t.version ELSE a.version END, a.built_at, a.bad_since, p.version, \
+           CAST(CASE WHEN l.asset IS NULL THEN 0 ELSE 1 END AS BIGINT), f.fresh_as_of \
       FROM assets a LEFT JOIN published p ON p.asset = a.asset LEFT JOIN leased_assets l ON l.asset = a.asset \
+           LEFT JOIN partitioned_assets t ON t.asset = a.asset LEFT JOIN scheduled_assets f ON f.asset = a.asset \
     UNION ALL \
-    SELECT 'aside', asset, aside_definition, NULL, NULL, NULL, aside_since, failures, NULL, NULL, 0 \
+    SELECT 'aside', asset, aside_definition, NULL, NULL, NULL, aside_since, failures, NULL, NULL, 0, NULL \
       FROM scheduled_assets WHERE aside_since IS NOT NULL AND asset NOT IN (SELECT asset FROM resumptions) \
     UNION ALL \
-    SELECT 'circuit', name, NULL, NULL, NULL, NULL, open_since, NULL, NULL, NULL, 0 \
+    SELECT 'circuit', name, NULL, NULL, NULL, NULL, open_since, NULL, NULL, NULL, 0, NULL \
       FROM circuits WHERE open_since IS NOT NULL \
     UNION ALL \
-    SELECT 'damaged', asset, cause, NULL, NULL, NULL, found, NULL, NULL, NULL, 0 \
+    SELECT 'damaged', asset, cause, NULL, NULL, NULL, found, NULL, NULL, NULL, 0, NULL \
       FROM repairs WHERE state IN ('due', 'given_up') AND action <> 'resync' \
     UNION ALL \
-    SELECT 'promise', asset, promise, NULL, NULL, NULL, broken_since, judged_until, NULL, NULL, 0 \
-      FROM sla_promises WHERE broken_since IS NOT NULL";
+    SELECT 'left_out', c.asset, c.observed, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL \
+      FROM check_results c JOIN steps s ON s.run = c.run AND s.asset = c.asset \
+      WHERE s.id IN (SELECT max(id) FROM steps WHERE outcome IN ('built', 'unchanged') GROUP BY asset) \
+        AND c.check_id = 'readable' AND c.passed = 0 \
+    UNION ALL \
+    SELECT 'promise', asset, promise, NULL, NULL, NULL, broken_since, judged_until, NULL, NULL, 0, NULL FROM sla_promises";
 
 impl State {
     /// What is recorded that may keep assets from being what they should be. `now` is the time of the caller, used where the database has
@@ -131,16 +143,19 @@ impl StaleSigns {
                 let (cause, found) = (row.text(2)?, TimestampMicros(row.integer(6)?));
                 self.damaged.insert(AssetId::from(name), (found, cause));
             }
+            "left_out" => {
+                self.left_out.insert(AssetId::from(name), row.text_or_null(2)?.unwrap_or_default());
+            }
             "circuit" => {
                 self.circuits.insert(name, TimestampMicros(row.integer(6)?));
             }
             _ => {
                 let promise = row.text(2)?;
                 let promise = value::word_out("a promise", &promise, &Promise::ALL, Promise::as_str)?;
-                let (since, judged_until) =
-                    (TimestampMicros(row.integer(6)?), TimestampMicros(row.integer(7)?));
-                let broken = BrokenSign { promise, since, judged_until };
-                self.broken.entry(AssetId::from(name)).or_default().push(broken);
+                let broken_since = row.integer_or_null(6)?.map(TimestampMicros);
+                let judged_until = TimestampMicros(row.integer(7)?);
+                let sign = PromiseSign { promise, broken_since, judged_until };
+                self.promises.entry(AssetId::from(name)).or_default().push(sign);
             }
         }
         Ok(())
@@ -164,6 +179,7 @@ fn asset(mut row: Row) -> Result<AssetSigns, StateError> {
         bad_since: row.integer_or_null(8)?.map(TimestampMicros),
         published: row.version_or_null(9)?,
         is_leased: row.integer(10)? != 0,
+        fresh_as_of: row.integer_or_null(11)?.map(TimestampMicros),
     })
 }
 

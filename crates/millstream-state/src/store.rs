@@ -11,7 +11,7 @@ use futures::future::{BoxFuture, FutureExt};
 use millstream_types::TimestampMicros;
 
 use crate::{
-    Moment, StateError, Watch,
+    Moment, OfferNews, StateError, Watch,
     database::{Access, Database, Parameter, Row, Transaction},
     sqlite::Sqlite,
 };
@@ -24,7 +24,7 @@ const REPEATS_MAX: usize = 5;
 /// disturb each other.
 #[derive(Debug)]
 pub struct State {
-    database: Box<dyn Database>,
+    pub(crate) database: Box<dyn Database>,
     /// The watcher that is asked at each call; `None` outside of tests.
     watch: Option<Arc<dyn Watch>>,
     /// Until when leases whose time is over keep others away in the eyes of this process.
@@ -177,6 +177,11 @@ impl Work<'_> {
         parameters: &[Parameter<'_>],
     ) -> Result<Option<Row>, StateError> {
         Ok(self.rows(sql, parameters).await?.into_iter().next())
+    }
+
+    /// Tells others of this change once it is committed, where the database passes news on.
+    pub(crate) fn tell(&mut self, news: OfferNews) {
+        self.transaction.tell(news);
     }
 
     /// The time that all who share the database compare; `local` is the caller's.

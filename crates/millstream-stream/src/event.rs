@@ -10,8 +10,8 @@ pub enum Output {
     /// Rows of the result that take the place of those with equal merge key, or are new. Only windows with an allowed lateness
     /// give them; their merge key is the window and the group.
     Merge(RecordBatch),
-    /// Merge keys of rows that are part of the result no more: sessions that late rows joined to others. The batch holds the columns of
-    /// the merge key alone.
+    /// Merge keys of rows that are part of the result no more: sessions that late rows joined to others, and corrected rows that a filter behind the
+    /// window may not let through; these may come again at once, or never have been told. The batch holds the columns of the merge key alone.
     Delete(RecordBatch),
     /// Rows that took no part.
     Refused(Refused),

@@ -9,6 +9,15 @@ use crate::{
     state::{Entries, StateWriter},
 };
 
+/// What changes in rows that were told.
+#[derive(Debug)]
+pub(crate) enum Correction {
+    /// Rows that take the place of those with equal merge key, or are new.
+    Merge(RecordBatch),
+    /// Merge keys of rows that are gone.
+    Delete(RecordBatch),
+}
+
 /// A stage. It takes rows and watermarks of its inputs, and is asked for what follows from them until it has nothing more to tell;
 /// only then the next rows come. So a stage holds at most one unfinished output beside its state.
 pub(crate) trait Operator: fmt::Debug + Send {
@@ -17,6 +26,11 @@ pub(crate) trait Operator: fmt::Debug + Send {
 
     /// Takes in the watermark of an input, which never goes back.
     fn watermark(&mut self, input: usize, watermark: i64) -> Result<(), StreamError>;
+
+    /// Takes in rows that replace earlier ones of the input, or the keys of rows that are gone. Only stages that were built for it get any.
+    fn correction(&mut self, _: Correction) -> Result<(), StreamError> {
+        Err(StreamError::damaged("a stage got corrections that it cannot take"))
+    }
 
     /// The next output.
     fn next(&mut self) -> Result<Option<Output>, StreamError>;

@@ -158,12 +158,12 @@ async fn post(
 }
 
 /// The wait that a receiver asks for. Those that name an instant instead of seconds are waited for as those that name none.
-fn wait(seconds: &str) -> Option<Duration> {
+pub(crate) fn wait(seconds: &str) -> Option<Duration> {
     seconds.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// What the receiver says of a message that it took. An answer that ends early or is no text says nothing: the message was taken.
-async fn text_of(mut answer: Response) -> String {
+pub(crate) async fn text_of(mut answer: Response) -> String {
     let mut text = Vec::new();
     while let Ok(Some(piece)) = answer.chunk().await {
         if text.len() + piece.len() > ANSWER_MAX {

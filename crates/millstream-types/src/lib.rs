@@ -44,3 +44,6 @@ pub const LANDING_COLUMNS: [&str; 4] = [INGESTED_AT, SEQUENCE, SOURCE, POSITION]
 
 /// What is appended to a table's name to name the table of its rejected rows.
 pub const REJECTED_SUFFIX: &str = "__rejected";
+/// The ending of the name of a table that keeps the rows of a continuous table which came too late for it, or took no part for another
+/// reason.
+pub const LATE_SUFFIX: &str = "__late";

@@ -4,7 +4,7 @@ use std::{cmp::Ordering, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::REJECTED_SUFFIX;
+use crate::{LATE_SUFFIX, REJECTED_SUFFIX};
 
 /// `schema.name` of a table in the lake, both parts lower-case identifiers: `silver.orders`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -53,6 +53,19 @@ impl TableName {
     #[must_use]
     pub fn rejected_of(&self) -> Option<Self> {
         let name = self.name.strip_suffix(REJECTED_SUFFIX)?;
+        Some(Self { schema: self.schema.clone(), name: name.into() })
+    }
+
+    /// The table that keeps the rows which took no part in this continuous table.
+    #[must_use]
+    pub fn late(&self) -> Self {
+        Self { schema: self.schema.clone(), name: format!("{}{LATE_SUFFIX}", self.name).into() }
+    }
+
+    /// The continuous table whose late rows this table keeps, if it is a table of late rows.
+    #[must_use]
+    pub fn late_of(&self) -> Option<Self> {
+        let name = self.name.strip_suffix(LATE_SUFFIX)?;
         Some(Self { schema: self.schema.clone(), name: name.into() })
     }
 

@@ -6,6 +6,7 @@ pub(crate) mod dataset;
 pub(crate) mod demo;
 pub(crate) mod features;
 pub(crate) mod health;
+pub(crate) mod ingest;
 pub(crate) mod init;
 pub(crate) mod lineage;
 pub(crate) mod maintain;
@@ -21,6 +22,7 @@ pub(crate) mod schedule;
 pub(crate) mod schema;
 pub(crate) mod serve;
 pub(crate) mod sla;
+pub(crate) mod source;
 pub(crate) mod status;
 pub(crate) mod test;
 
@@ -37,6 +39,7 @@ pub(crate) async fn run(command: &Command, session: &Session) -> Result<Exit, Cl
         Command::Run(arguments) => run::run(arguments, session).await,
         Command::Runs(arguments) => runs::run(arguments, session).await,
         Command::Status(arguments) => status::run(arguments, session).await,
+        Command::Ingest(arguments) => ingest::run(arguments, session).await,
         Command::Query(arguments) => query::run(arguments, session).await,
         Command::Lineage(arguments) => lineage::run(arguments, session),
         Command::Rejected(arguments) => rejected::run(arguments, session).await,
@@ -44,6 +47,7 @@ pub(crate) async fn run(command: &Command, session: &Session) -> Result<Exit, Cl
         Command::Backfill(arguments) => backfill::run(arguments, session).await,
         Command::Schedule(arguments) => schedule::run(arguments, session).await,
         Command::Sla(arguments) => sla::run(arguments, session).await,
+        Command::Source(arguments) => source::run(arguments, session).await,
         Command::Repairs(arguments) => repairs::run(arguments, session).await,
         Command::Maintain(arguments) => maintain::run(arguments, session).await,
         Command::Dataset(arguments) => dataset::run(arguments, session).await,

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, mem::ManuallyDrop, path::PathBuf};
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use millstream_api::failures::StaleAsset;
-use millstream_engine::{Engine, Queries, QueryThreads, ReadSet, Stale};
+use millstream_engine::{Engine, EngineError, Queries, QueryThreads, ReadSet, Stale};
 use millstream_sql::{At, SqlError};
 use millstream_types::{AssetId, TimestampMicros};
 
@@ -62,7 +62,10 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let is_present = set.is_none();
     let mut writer = None;
     let answered = tokio::select! {
-        rows = answer(arguments, set, format, &queries, &mut writer) => Some(rows?),
+        rows = answer(arguments, set, format, &queries, &mut writer) => match rows {
+            Ok(rows) => Some(rows),
+            Err(error) => return Err(looked_into(&engine, error).await),
+        },
         () = session.cancel.cancelled() => None,
     };
     let Some((rows, read)) = answered else {
@@ -73,7 +76,7 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
         }
         return Ok(Exit::Failure);
     };
-    let stale = if is_present { stale_among(&engine, &read).await? } else { Vec::new() };
+    let stale = if is_present { stale_among(&engine, &read).await } else { Vec::new() };
     for (asset, stale) in &stale {
         output::tell(&format!("{} {}", styled(CAUTION, '!'), human::stale(asset, stale, engine.now())));
     }
@@ -87,13 +90,33 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     Ok(Exit::Success)
 }
 
-/// What was read and is stale.
-async fn stale_among(engine: &Engine, read: &BTreeSet<AssetId>) -> Result<Vec<(AssetId, Stale)>, CliError> {
-    if read.is_empty() {
-        return Ok(Vec::new());
+/// The error of a statement, which may have met damage.
+async fn looked_into(engine: &Engine, error: CliError) -> CliError {
+    let CliError::Statement { sql, source } = error else { return error };
+    let error = EngineError::Query(*source);
+    engine.look_for_damage(&error).await;
+    match error {
+        EngineError::Query(source) => CliError::Statement { sql, source: Box::new(source) },
+        other => other.into(),
     }
-    let stale = engine.stale().await?;
-    Ok(read.iter().filter_map(|asset| Some((asset.clone(), stale.get(asset)?.clone()))).collect())
+}
+
+/// What was read and is stale.
+async fn stale_among(engine: &Engine, read: &BTreeSet<AssetId>) -> Vec<(AssetId, Stale)> {
+    if read.is_empty() {
+        return Vec::new();
+    }
+    match engine.stale_among(read).await {
+        Ok(stale) => {
+            read.iter().filter_map(|asset| Some((asset.clone(), stale.get(asset)?.clone()))).collect()
+        }
+        // The rows are written, and stay right.
+        Err(error) => {
+            let said = format!("it is not known which of the tables are stale: {}", error.told());
+            output::tell(&format!("{} {said} ({})", styled(CAUTION, '!'), error.code()));
+            Vec::new()
+        }
+    }
 }
 
 /// Streams the rows into their format and returns their number, and what was read. `writer` holds what writes them, as long as it does.

@@ -94,10 +94,16 @@ fn text(assets: &[AssetTicks]) -> String {
     for asset in &timed {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{}  {}", styled(STRONG, &asset.asset), styled(FAINT, said(asset)));
+        let mut is_looked_for = false;
         for tick in &asset.ticks {
+            // One look is as the next, and says nothing of when the asset runs.
+            let is_look = matches!(tick.trigger, Trigger::NewFiles { .. });
+            if is_look && std::mem::replace(&mut is_looked_for, true) {
+                continue;
+            }
             let estimate = match &tick.trigger {
                 Trigger::Freshness(_) => ", estimated as if it were fresh now",
-                Trigger::NewFiles { .. } => ", runs only if there are any",
+                Trigger::NewFiles { .. } | Trigger::Events { .. } => ", runs only if there are any",
                 _ => "",
             };
             let _ = writeln!(text, "  {}  {}{}", shown(tick.at), tick.trigger, styled(FAINT, estimate));

@@ -102,7 +102,9 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     let watcher = (!arguments.no_watch).then(|| Watcher::of(root));
     let engine = project::engine(project::open_sound(session)?, session).await?;
     let loader = project::Loader::of(session)?;
-    let backend = Arc::new(stand_by::open(&engine, read_at, &loader, arguments.sample, session).await?);
+    let opened = stand_by::open(&engine, read_at, &loader, arguments.sample, session).await?;
+    // Another server still runs, and this one was told to end.
+    let Some(backend) = opened.map(Arc::new) else { return Ok(Exit::Success) };
     let metrics = Counting::begin(&engine, &backend)?;
     let options = options(arguments, limits, metrics.clone())?;
     let scheme = if options.tls.is_some() { "https" } else { "http" };

@@ -110,7 +110,7 @@ impl Observer for Live {
                 state.print(&line);
             }
             Event::RunFinished(_) => state.clear(),
-            Event::TableMaintained(_) => {}
+            Event::TableMaintained(_) | Event::Pipeline(_) => {}
         }
     }
 }

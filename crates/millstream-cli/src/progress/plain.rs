@@ -29,7 +29,8 @@ impl Observer for Plain {
             Event::StepStarted { .. }
             | Event::StepProgress(_)
             | Event::RunFinished(_)
-            | Event::TableMaintained(_) => {}
+            | Event::TableMaintained(_)
+            | Event::Pipeline(_) => {}
         }
     }
 }

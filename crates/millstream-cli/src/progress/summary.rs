@@ -28,6 +28,8 @@ fn headline(text: &mut String, report: &RunReport) {
     let time = human::duration(report.elapsed);
     let said = if report.cancelled {
         styled(CAUTION, format_args!("Cancelled after {time}; what was finished is kept"))
+    } else if report.steps.is_empty() && !report.caught_up.is_empty() {
+        styled(GOOD, "Nothing is left to build")
     } else if report.steps.is_empty() {
         styled(
             GOOD,
@@ -42,6 +44,10 @@ fn headline(text: &mut String, report: &RunReport) {
 }
 
 fn figures(text: &mut String, report: &RunReport) {
+    for (asset, version) in &report.caught_up {
+        let figure = format!("{asset} v{version}, which an earlier run had built and not published");
+        figure_line(text, "published", &figure);
+    }
     if report.steps.is_empty() {
         return;
     }

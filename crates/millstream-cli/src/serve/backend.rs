@@ -8,7 +8,8 @@ use std::{
 
 use arc_swap::ArcSwap;
 use millstream_engine::{
-    Clock, Engine, EngineError, FeatureServer, Project, Queries, QueryThreads, Scheduling, SystemClock,
+    Clock, Engine, EngineError, FeatureServer, Pipelines, Project, Queries, QueryThreads, Scheduling, StaleWatch,
+    SystemClock,
 };
 use millstream_server::{HeldProject, JobBackend};
 use millstream_state::FailedReload;
@@ -33,8 +34,12 @@ pub(crate) struct Backend {
     pub(super) reloading: tokio::sync::Mutex<()>,
     /// What is asked of the loop that runs the project by its triggers, once there is one.
     pub(super) scheduling: Mutex<Option<Scheduling>>,
+    /// What is asked of the project's pipelines, once they are kept.
+    pub(super) pipelines: Mutex<Option<Pipelines>>,
     /// The assets that are stale, as answers say it.
     pub(super) stale: ArcSwap<StaleMarks>,
+    /// What was seen when the marks were made last.
+    pub(super) watch: tokio::sync::Mutex<StaleWatch>,
     pub(super) unmarked: Unmarked,
     /// The last attempt to load the project again, if it failed.
     pub(super) failed: Mutex<Option<FailedReload>>,
@@ -64,7 +69,8 @@ impl Backend {
         let threads = NonZeroUsize::new(cores().get() - 1).unwrap_or(NonZeroUsize::MIN);
         let threads = ManuallyDrop::new(QueryThreads::start(threads)?);
         let live = LoadedProject::open(engine, read_at, &loader, sample, &threads).await?;
-        let stale = StaleMarks::of(&live.engine.stale().await?);
+        let mut watch = StaleWatch::default();
+        let stale = live.engine.stale_news(&mut watch).await?.unwrap_or_default();
         Ok(Self {
             live: ArcSwap::from_pointee(live),
             loader,
@@ -72,7 +78,9 @@ impl Backend {
             threads,
             reloading: tokio::sync::Mutex::default(),
             scheduling: Mutex::default(),
-            stale: ArcSwap::from_pointee(stale),
+            pipelines: Mutex::default(),
+            stale: ArcSwap::from_pointee(StaleMarks::of(&stale)),
+            watch: tokio::sync::Mutex::new(watch),
             unmarked: Unmarked::default(),
             failed: Mutex::default(),
         })
@@ -102,16 +110,22 @@ impl Backend {
         let live = LoadedProject::open(engine, read_at, &self.loader, self.sample, &self.threads).await?;
         let live = Arc::new(live);
         self.live.store(live.clone());
-        self.mark_stale().await;
+        self.mark_anew().await;
         if let Some(scheduling) = self.scheduling() {
             scheduling.replace(live.engine.clone());
+        }
+        if let Some(pipelines) = self.pipelines() {
+            pipelines.replace(live.engine.clone());
         }
         Ok(live)
     }
 
     /// Writes what is still in memory.
     pub(crate) async fn close(&self) -> Result<(), CliError> {
-        Ok(self.live().features.close().await?)
+        let live = self.live();
+        let closed = live.features.close().await;
+        live.engine.close_log().await?;
+        Ok(closed?)
     }
 }
 

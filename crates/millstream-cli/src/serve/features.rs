@@ -64,7 +64,7 @@ impl FeatureBackend for Backend {
         };
         Ok(ReadAnswer {
             columns: columns.into_iter().map(answers::column).collect(),
-            stale: self.stale().of_views(readable.definition.views.iter().map(|view| view.name.as_str())),
+            stale: self.stale().of_views(live.features.read_views(&readable), &live.engine.project().graph),
             service_version: readable.version.and_then(|version| u32::try_from(version).ok()),
         })
     }

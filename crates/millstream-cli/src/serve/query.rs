@@ -2,7 +2,8 @@
 
 use arrow::array::{ArrayRef, RecordBatch};
 use async_trait::async_trait;
-use millstream_engine::EngineError;
+use millstream_api::query::Freshness;
+use millstream_engine::{EngineError, QueryFreshness};
 use millstream_server::{ApiError, ErrorKind, QueryAnswer, QueryBackend, QueryRequest};
 use millstream_sql::SqlError;
 
@@ -12,7 +13,11 @@ use super::{Backend, backend::LoadedProject, errors::api_error};
 impl QueryBackend for Backend {
     async fn query(&self, request: QueryRequest) -> Result<QueryAnswer, ApiError> {
         let live = self.live();
-        let mut rows = match live.queries.query(request.sql, None).await {
+        let freshness = match request.freshness {
+            Freshness::Committed => QueryFreshness::Committed,
+            Freshness::Live => QueryFreshness::Live,
+        };
+        let mut rows = match live.queries.query_fresh(request.sql, freshness).await {
             Ok(rows) => rows,
             Err(error) => return Err(failed(&live, error).await),
         };

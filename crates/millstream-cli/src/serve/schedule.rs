@@ -23,7 +23,12 @@ impl Backend {
     /// Runs the project by its triggers from now on until `cancel`, on a task that ends when the steps that ran have ended, or are
     /// cancelled because they took longer than `drain`.
     pub(crate) fn keep_scheduled(&self, cancel: CancellationToken, drain: Duration) -> JoinHandle<()> {
-        let (scheduling, kept) = self.live().engine.keep_scheduled(cancel, drain);
+        let live = self.live();
+        let engine = &live.engine;
+        for apart in engine.kept_apart() {
+            tracing::warn!("{apart}");
+        }
+        let (scheduling, kept) = engine.keep_scheduled(cancel, drain);
         *self.scheduling.lock().unwrap_or_else(PoisonError::into_inner) = Some(scheduling);
         tokio::spawn(kept)
     }

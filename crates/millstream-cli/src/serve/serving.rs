@@ -9,7 +9,7 @@ use millstream_telemetry::Metrics;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{Backend, Hangups, Watcher, keep_fresh, keep_house, keep_marked, keep_telling};
+use super::{Backend, Hangups, Watcher, keep_fresh, keep_generating, keep_house, keep_marked, keep_telling};
 use crate::CliError;
 
 /// How long a server that stops waits for its own run of views, and for housekeeping.
@@ -38,10 +38,13 @@ pub(crate) async fn serve(serving: Serving, cancel: CancellationToken) -> Result
     // What is told of ends at the last is sent too, so that telling goes on until the others have ended.
     let told = CancellationToken::new();
     let _told = told.clone().drop_guard();
-    let mut telling = tokio::spawn(keep_telling(backend.clone(), metrics, told.clone()));
+    let mut telling = tokio::spawn(keep_telling(backend.clone(), metrics.clone(), told.clone()));
     let mut kept_fresh = tokio::spawn(keep_fresh(backend.clone(), stopped.clone()));
     let marked = tokio::spawn(keep_marked(backend.clone(), stopped.clone()));
     let mut scheduled = backend.keep_scheduled(stopped.clone(), drain);
+    let mut generated = tokio::spawn(keep_generating(backend.clone(), stopped.clone()));
+    let mut piped = backend.keep_pipelines(stopped.clone(), drain);
+    let measured = tokio::spawn(backend.clone().measure_pipelines(metrics.clone(), stopped.clone()));
     let mut tidied = tokio::spawn(keep_house(backend.clone(), stopped.clone()));
     let watched = watcher.map(|watcher| watcher.watch(backend.clone(), stopped.clone(), is_told));
     let watched = tokio::spawn(OptionFuture::from(watched));
@@ -52,16 +55,23 @@ pub(crate) async fn serve(serving: Serving, cancel: CancellationToken) -> Result
     reloads.abort();
     watched.abort();
     marked.abort();
+    measured.abort();
     // A run that brings views up to date gets time to record its end, and meanwhile steps that ran get time to end; what those
     // were about is recorded, and the next process starts them once more.
     let ended = tokio::join!(
         timeout(LAST_TIME, &mut kept_fresh),
         timeout(LAST_TIME + drain, &mut scheduled),
-        timeout(LAST_TIME, &mut tidied)
+        timeout(LAST_TIME + drain, &mut piped),
+        timeout(LAST_TIME, &mut tidied),
+        timeout(LAST_TIME, &mut generated)
     );
-    for (is_late, task) in
-        [(ended.0.is_err(), kept_fresh), (ended.1.is_err(), scheduled), (ended.2.is_err(), tidied)]
-    {
+    for (is_late, task) in [
+        (ended.0.is_err(), kept_fresh),
+        (ended.1.is_err(), scheduled),
+        (ended.2.is_err(), piped),
+        (ended.3.is_err(), tidied),
+        (ended.4.is_err(), generated),
+    ] {
         if is_late {
             task.abort();
         }

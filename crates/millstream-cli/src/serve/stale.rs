@@ -9,7 +9,8 @@ use std::{
 
 use arc_swap::Guard;
 use millstream_api::failures::{StaleAsset, StaleMark};
-use millstream_engine::{EngineError, Stale, StaleAssets, StaleCause};
+use millstream_engine::{EngineError, Stale, StaleAssets, StaleCause, StaleWatch};
+use millstream_plan::Graph;
 use millstream_types::AssetId;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +19,9 @@ use crate::wire::Of;
 
 /// How often the marks are looked at; no answer is further behind than this and what the look takes.
 const EVERY: Duration = Duration::from_secs(1);
+
+/// The word for the cause of an asset that is made of a stale one.
+const UPSTREAM: &str = "upstream";
 
 /// Marks that could not be looked at for so long are no news any more.
 const KNOWN_MAX: Duration = Duration::from_secs(30);
@@ -50,11 +54,31 @@ impl StaleMarks {
         }
     }
 
-    /// The stale ones among these feature views.
-    pub(super) fn of_views<'a>(&self, views: impl Iterator<Item = &'a str>) -> Vec<StaleAsset> {
-        match self.views.is_empty() {
+    /// The stale ones among these feature views. One that is not as the project defines it now is of an earlier version of a service: it
+    /// is as stale as what it is made of, whatever became of the view of that name.
+    pub(super) fn of_views<'a>(
+        &self,
+        views: impl Iterator<Item = (&'a str, bool)>,
+        graph: &Graph,
+    ) -> Vec<StaleAsset> {
+        let of_view = |(name, is_present): (&str, bool)| match is_present {
+            true => self.views.get(name).cloned(),
+            false => {
+                let view = AssetId::of_kind("view", name);
+                let mut inputs = graph.inputs(&view);
+                let (asset, of_input) =
+                    inputs.find_map(|input| Some((&input.id, self.assets.get(&input.id)?)))?;
+                let mut mark = of_input.mark.clone();
+                if mark.cause != UPSTREAM {
+                    mark.because = format!("made of `{asset}`: {}", mark.because);
+                    mark.cause = UPSTREAM;
+                }
+                Some(StaleAsset { asset: view.to_string(), mark })
+            }
+        };
+        match self.assets.is_empty() {
             true => Vec::new(),
-            false => views.filter_map(|view| self.views.get(view)).cloned().collect(),
+            false => views.filter_map(of_view).collect(),
         }
     }
 
@@ -113,10 +137,23 @@ impl Backend {
     }
 
     /// Finds out which assets are stale by now. Where that cannot be known, the marks stay as they were.
-    pub(super) async fn mark_stale(&self) {
-        let found = self.live().engine.stale().await;
+    async fn mark_stale(&self) {
+        let mut watch = self.watch.lock().await;
+        self.mark(&mut watch).await;
+    }
+
+    /// The same for a project that was loaded again, of which nothing was seen before.
+    pub(super) async fn mark_anew(&self) {
+        let mut watch = self.watch.lock().await;
+        *watch = StaleWatch::default();
+        self.mark(&mut watch).await;
+    }
+
+    /// The marks are those of the project that is at work when this begins: who puts another one there waits for its turn.
+    async fn mark(&self, watch: &mut StaleWatch) {
+        let found = self.live().engine.stale_news(watch).await;
         self.unmarked.looked(found.as_ref().err());
-        let Ok(stale) = found else { return };
+        let Ok(Some(stale)) = found else { return };
         let marks = StaleMarks::of(&stale);
         if **self.stale.load() != marks {
             self.stale.store(Arc::new(marks));

@@ -20,24 +20,29 @@ const IN_USE: &str = "MS-1002";
 /// How often it is looked whether the store is free.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// Opens what the server serves, once its online store is free. The files of the engine's project were read from `read_at` on.
+/// Opens what the server serves, once its online store is free; `None` when the server is told to end before. The files of the engine's
+/// project were read from `read_at` on.
 pub(crate) async fn open(
     engine: &Engine,
     read_at: TimestampMicros,
     loader: &Loader,
     sample: Percent,
     session: &Session,
-) -> Result<Backend, CliError> {
+) -> Result<Option<Backend>, CliError> {
     loop {
         match Backend::open(engine.clone(), read_at, loader.clone(), sample).await {
-            Err(error) if is_in_use(&error) => wait(engine, error, session).await?,
-            opened => return opened,
+            Err(error) if is_in_use(&error) => {
+                if !wait(engine, &error, session).await {
+                    return Ok(None);
+                }
+            }
+            opened => return opened.map(Some),
         }
     }
 }
 
-/// Waits until the store is free. Told to end, it gives the error of the attempt before.
-async fn wait(engine: &Engine, in_use: CliError, session: &Session) -> Result<(), CliError> {
+/// Waits until the store is free; `false` when the server is told to end.
+async fn wait(engine: &Engine, in_use: &CliError, session: &Session) -> bool {
     let because = in_use.report().causes.join(": ");
     match session.settings.json {
         true => tracing::warn!("{because}; this server stands by until that ends"),
@@ -45,13 +50,13 @@ async fn wait(engine: &Engine, in_use: CliError, session: &Session) -> Result<()
     }
     loop {
         tokio::select! {
-            () = session.cancel.cancelled() => return Err(in_use),
+            () = session.cancel.cancelled() => return false,
             () = tokio::time::sleep(EVERY) => {}
         }
         // Only this is asked again and again, since a whole server takes threads that stay until the process ends.
         match FeatureServer::open(engine, 0.0).await {
             Err(error) if error.code() == IN_USE => {}
-            _ => return Ok(()),
+            _ => return true,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use millstream_engine::Engine;
 use millstream_project::TelemetrySpec;
-use millstream_telemetry::Metrics;
+use millstream_telemetry::{IntakeSeen, Metrics};
 use tokio_util::sync::CancellationToken;
 
 use super::Backend;
@@ -56,6 +56,7 @@ async fn watch(backend: &Backend, receivers: &TelemetrySpec, metrics: &Metrics, 
         if engine.project().spec.telemetry != *receivers {
             return;
         }
+        count_intakes(&engine, metrics).await;
         if let Ok(all) = engine.telemetry().await {
             all.iter().for_each(|status| metrics.messages_waiting(status.receiver, status.waiting));
         }
@@ -75,5 +76,25 @@ async fn drain(engine: &Engine) {
         Ok(Some(sending)) => sending.drain(DRAIN_TIME).await,
         Ok(None) => {}
         Err(error) => tracing::warn!(error = error.told(), "nothing is told outside"),
+    }
+}
+
+/// Takes the figures of the sources of events.
+async fn count_intakes(engine: &Engine, metrics: &Metrics) {
+    let now = engine.now();
+    match engine.intakes().await {
+        Ok(intakes) => {
+            for intake in &intakes {
+                let waits = intake.lag_since.map_or(0, |since| now.0.saturating_sub(since.0).max(0));
+                metrics.intake(&IntakeSeen {
+                    source: intake.source.as_str(),
+                    events: intake.events,
+                    lag_events: intake.lag_events,
+                    lag_seconds: u64::try_from(waits / 1_000_000).unwrap_or(0),
+                    bytes: intake.bytes,
+                });
+            }
+        }
+        Err(error) => tracing::debug!(%error, "the sources of events could not be looked at"),
     }
 }

@@ -7,8 +7,10 @@ mod error;
 mod failures;
 mod features;
 mod figures;
+mod ingest;
 mod lineage;
 mod maintain;
+mod pipelines;
 mod plan;
 mod problem;
 mod query;
@@ -24,6 +26,7 @@ pub use dataset::{DatasetBuilt, DatasetEntry, DatasetListDocument};
 pub use error::{ErrorBody, ErrorDocument};
 pub use features::{MaterializeDocument, MaterializedView, ViewFailed, ViewStatisticsDocument};
 pub(crate) use figures::total;
+pub(crate) use ingest::IngestDocument;
 pub use lineage::use_word;
 pub use maintain::MaintainDocument;
 pub use millstream_api::{

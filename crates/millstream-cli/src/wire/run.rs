@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use millstream_api::maintain::MaintainedTable;
+use millstream_api::pipelines::PipelineEvent;
 use millstream_api::runs::{Cause, CheckResult, PlannedStep, RunEvent, RunSummary, StepResult};
 use millstream_engine::{CheckReport, Event, RunReport, StepOutcome, StepReport};
 use millstream_types::AssetVersion;
@@ -50,6 +51,7 @@ impl Of<&Event> for RunEvent {
             Event::StepFinished(step) => Self::StepFinished(StepResult::of(step.as_ref())),
             Event::RunFinished(report) => Self::RunFinished(RunSummary::of(report)),
             Event::TableMaintained(report) => Self::TableMaintained(MaintainedTable::of(report)),
+            Event::Pipeline(told) => Self::Pipeline(PipelineEvent::of(told)),
         }
     }
 }

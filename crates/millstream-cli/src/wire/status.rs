@@ -1,18 +1,21 @@
 //! `status --json`.
 
+use std::time::Duration;
+
 use millstream_api::{
-    catalog::{AssetState, StatusDocument, Writer},
-    failures::{AsideState, ConnectionState, RepairInfo, StaleMark},
+    catalog::{AssetState, IntakeState, StatusDocument, Writer},
+    failures::{AsideState, BreakerState, ConnectionState, RepairInfo, StaleMark},
     housekeeping::{HousekeepingAlarm, HousekeepingState},
+    pipelines::PipelineInfo,
     project::FailedReload,
     runs::{CheckResult, LastRun},
 };
-use millstream_engine::{AssetStatus, HousekeepingStatus, Status};
-use millstream_state::{Holder, RunRecord};
+use millstream_engine::{AssetStatus, HousekeepingStatus, IntakeStatus, Status};
+use millstream_state::{BreakerRecord, Holder, RunRecord};
 use millstream_types::{AssetVersion, TimestampMicros};
 
 use super::Of;
-use crate::standing::Standing;
+use crate::standing::{Standing, between};
 
 impl Of<&Status> for StatusDocument {
     fn of(status: &Status) -> Self {
@@ -28,6 +31,33 @@ impl Of<&Status> for StatusDocument {
             held: status.held.iter().map(ConnectionState::of).collect(),
             set_aside: aside.collect(),
             repairs: status.repairs.iter().map(RepairInfo::of).collect(),
+            pipelines: status.pipelines.iter().map(|seen| PipelineInfo::of(&seen.status)).collect(),
+            intakes: status.intakes.iter().map(|intake| intake_state(intake, status.now)).collect(),
+            breakers: status.breakers.iter().map(BreakerState::of).collect(),
+        }
+    }
+}
+
+fn intake_state(intake: &IntakeStatus, now: TimestampMicros) -> IntakeState {
+    let waits = intake.lag_since.map_or(Duration::ZERO, |since| between(since, now));
+    IntakeState {
+        source: intake.source.to_string(),
+        events: intake.events,
+        lag_events: intake.lag_events,
+        lag_seconds: waits.as_secs_f64(),
+        log_bytes: intake.bytes,
+        damage: intake.damage.clone(),
+    }
+}
+
+impl Of<&BreakerRecord> for BreakerState {
+    fn of(breaker: &BreakerRecord) -> Self {
+        Self {
+            source: breaker.source.to_string(),
+            since: instant(breaker.opened),
+            rows: breaker.rows,
+            rejected: breaker.rejected,
+            because: breaker.examples.clone(),
         }
     }
 }

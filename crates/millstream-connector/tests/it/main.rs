@@ -137,7 +137,7 @@ fn a_connection_is_opened_once_and_again_only_after_a_fault() {
     let door = Arc::new(Door { opened: AtomicUsize::new(0) });
     let config: Arc<dyn ConnectionConfig> = door.clone();
     let connections = Connections::new(BTreeMap::from([("room".to_owned(), config)]));
-    let context = BuildContext { project_root: ".".into(), connections: Arc::new(connections) };
+    let context = BuildContext { connections: Arc::new(connections), ..BuildContext::new(".".into()) };
     assert_eq!(door.opened.load(Ordering::SeqCst), 0);
     assert!(context.connection::<Room>("room").is_err());
     let first = context.connection::<Room>("room").unwrap();

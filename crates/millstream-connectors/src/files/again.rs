@@ -73,6 +73,7 @@ fn together(request: &TextRequest, batches: Vec<SourceBatch>) -> Result<Vec<Sour
         last_position: positions.iter().copied().max(),
         positions: Positions::Each(positions.into()),
         operations: None,
+        arrivals: None,
         malformed: Vec::new(),
     }])
 }

@@ -13,10 +13,11 @@ use arrow_avro::{
 use millstream_connector::{Block, ConnectorError, Positions, SourceBatch};
 use tokio::sync::mpsc::Sender;
 
+use crate::plain::{plain_batch, plain_schema};
+
 use super::{
     guard::guarded,
     input::{Input, io_error},
-    plain::{plain_batch, plain_schema},
     pump::keep_after,
 };
 
@@ -109,6 +110,7 @@ impl Block for AvroBlock {
             rows,
             positions: Positions::From(self.first),
             operations: None,
+            arrivals: None,
             malformed: Vec::new(),
             last_position: (self.rows > 0).then_some(last),
         };

@@ -17,7 +17,7 @@ use arrow::{
 };
 use parquet::{arrow::arrow_reader::ArrowReaderMetadata, basic::Type};
 
-use super::plain::plain_batch;
+use crate::plain::plain_batch;
 
 /// The schema that reads these instants as microseconds; `None` for a file without any.
 pub(super) fn micros_schema(metadata: &ArrowReaderMetadata) -> Option<SchemaRef> {

@@ -23,13 +23,11 @@ mod options;
 mod parquet;
 mod pattern;
 mod place;
-mod plain;
 mod pump;
 mod rename;
 mod store;
 mod tables;
 mod text;
-mod text_columns;
 mod version;
 
 pub use config::FilesFactory;

@@ -21,11 +21,12 @@ use parquet::{
     },
 };
 
+use crate::plain::{plain_batch, plain_schema};
+
 use super::{
     guard::guarded,
     int96::{exact_instants, micros_schema},
     place::Place,
-    plain::{plain_batch, plain_schema},
     pump::keep_after,
     version::Stat,
 };
@@ -161,6 +162,7 @@ impl Block for ParquetBlock {
             rows: batch,
             positions: Positions::From(first),
             operations: None,
+            arrivals: None,
             malformed: Vec::new(),
         };
         Ok(keep_after(batch, self.after))

@@ -190,6 +190,7 @@ pub(super) fn keep_after(batch: SourceBatch, after: Option<i64>) -> SourceBatch 
         rows: batch.rows.slice(skipped, kept),
         positions,
         operations: None,
+        arrivals: None,
         malformed: batch.malformed.into_iter().filter(|row| row.position > after).collect(),
         last_position: batch.last_position.filter(|position| *position > after),
     }

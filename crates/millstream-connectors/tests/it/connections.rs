@@ -79,7 +79,7 @@ async fn sources_read_through_their_connection() {
         let source = FilesFactory.validate(&options, Some(named)).unwrap();
         let connections =
             Arc::new(Connections::new(BTreeMap::from([("exports".to_owned(), config.clone())])));
-        let context = BuildContext { project_root: folder.dir.path().to_owned(), connections };
+        let context = BuildContext { connections, ..BuildContext::new(folder.dir.path().to_owned()) };
         let found = source.build(&context).unwrap().discover(&[]).await.unwrap();
         let parts: Vec<&str> = found.parts.iter().map(|part| part.id.as_str()).collect();
         assert_eq!(parts, ["exports/orders/1.csv"], "{base}");
@@ -93,7 +93,7 @@ fn clients_are_shared_and_show_no_secret() {
     let named = NamedConnection { name: "exports", config: &*config };
     let source = FilesFactory.validate(&json!({"path": "a/*.csv"}), Some(named)).unwrap();
     let connections = Arc::new(Connections::new(BTreeMap::from([("exports".to_owned(), config.clone())])));
-    let context = BuildContext { project_root: ".".into(), connections };
+    let context = BuildContext { connections, ..BuildContext::new(".".into()) };
     let connector = source.build(&context).unwrap();
     for shown in [format!("{config:?}"), format!("{context:?}"), format!("{connector:?}")] {
         assert!(!shown.contains("hunter-three") && !shown.contains("someone"), "{shown}");

@@ -8,6 +8,7 @@ mod connections;
 mod csv;
 mod describe;
 mod encodings;
+mod events;
 mod folder;
 mod jsonl;
 mod options;

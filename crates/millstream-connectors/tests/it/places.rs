@@ -150,6 +150,6 @@ async fn a_server_that_does_not_answer_is_worth_another_try() {
     // A port that nobody listens on.
     let connector = folder.connector(&options("http://127.0.0.1:9/data.csv"));
     let error =
-        tokio::time::timeout(Duration::from_secs(60), connector.discover(&[])).await.unwrap().unwrap_err();
+        tokio::time::timeout(Duration::from_secs(300), connector.discover(&[])).await.unwrap().unwrap_err();
     assert!(matches!(error, ConnectorError::Unavailable { .. }), "{error:?}");
 }

@@ -131,8 +131,10 @@ impl ApartRun<'_> {
             elapsed: started.elapsed(),
             cancelled: matches!(broke, Some(EngineError::Cancelled)),
             broke_off: broke.is_some(),
+            caught_up: Vec::new(),
         };
-        let ended = world.end_run(report, broke, assets, &lease, events).await;
+        let publishes = report.is_whole().then_some(assets);
+        let ended = world.end_run(report, broke, publishes, &lease, events).await;
         lease.end().await;
         // A run that broke off is an error, so that one without an error has a value.
         ended.and_then(|_| value.ok_or(EngineError::Worker { doing: "ending a run" }))

@@ -16,11 +16,12 @@ use std::{
 };
 
 use async_trait::async_trait;
+use millstream_connector::ConnectorConfig;
 use millstream_lake::{At, Snapshot};
 use millstream_plan::{AssetFacts, AssetKind, Observed, PlannedStep, Recorded};
 use millstream_project::{FileId, ProjectSpec};
 use millstream_sql::{Analysis, features::FeaturesAnalysis};
-use millstream_types::{AssetId, AssetVersion, TableName};
+use millstream_types::{AssetId, AssetVersion, SourceName, TableName};
 
 use crate::{EngineError, Publisher, RunRequest, engine::World, run::StepResult};
 
@@ -45,6 +46,11 @@ pub(crate) trait Kind: Send + Sync {
     /// Makes one attempt at a step. An attempt has to be safe to repeat after an error, and to drop while it waits.
     async fn attempt(&self, runner: &StepRunner, step: &PlannedStep) -> Result<StepResult, EngineError>;
 
+    /// Whether what the asset's steps make lies on the machine that runs them, where other machines do not find it.
+    fn is_local(&self, _world: &World, _asset: &AssetId) -> bool {
+        false
+    }
+
     /// Removes the staged files that a failed or cancelled attempt left behind.
     async fn abandon(&self, world: &World, asset: &AssetId);
 
@@ -58,6 +64,7 @@ pub(crate) struct Defined<'a> {
     pub spec: &'a ProjectSpec,
     pub analysis: &'a Analysis,
     pub features: &'a FeaturesAnalysis,
+    pub connectors: &'a BTreeMap<SourceName, Box<dyn ConnectorConfig>>,
 }
 
 /// A look at selected assets before a plan.
@@ -78,6 +85,12 @@ pub(crate) struct Look<'a> {
 pub(crate) fn kind_of(facts: &AssetFacts) -> Result<&'static dyn Kind, EngineError> {
     let fits = |kind: &&&dyn Kind| kind.words().contains(&facts.kind);
     KINDS.iter().find(fits).copied().ok_or(EngineError::Worker { doing: "looking for the kind of an asset" })
+}
+
+/// Whether what the steps of an asset make lies on the machine that runs them.
+pub(crate) fn is_local(world: &World, asset: &AssetId) -> bool {
+    let kind = world.project.graph.get(asset).map(kind_of);
+    kind.and_then(Result::ok).is_some_and(|kind| kind.is_local(world, asset))
 }
 
 /// The nodes of the project's graph.

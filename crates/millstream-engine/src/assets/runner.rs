@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{kind_of, unknown};
+use super::{kind_of, table_of, unknown};
 use crate::{
     CheckReport, EngineError, FeatureServer, NextAttempt, Publisher, StepExecutor, StepOutcome, StepReport,
     StepRules,
@@ -55,6 +55,12 @@ impl StepExecutor for StepRunner {
 
     fn rules(&self, step: &PlannedStep) -> StepRules {
         self.world.step_rules(&step.asset)
+    }
+
+    fn ends_itself(&self, step: &PlannedStep) -> bool {
+        let table = table_of(&step.asset).ok();
+        let spec = table.as_ref().and_then(|table| self.world.project.table(table));
+        spec.is_some_and(|spec| spec.partition.is_some())
     }
 
     async fn succeeded(&self, step: &PlannedStep) {

@@ -8,13 +8,13 @@ use millstream_project::{
     DatasetFeatures, Diagnostic, FeatureRef, FileId, Level, Located, ProjectSpec, SourceSpec,
 };
 use millstream_sql::{
-    Analysis, analyze,
+    Analysis, analyze_streams,
     features::{FeaturesAnalysis, analyze_features},
 };
 use millstream_types::TableName;
 
 use super::{
-    Defined, Personal, Project, facts, follow_ups, validate_connections, validate_connectors,
+    Defined, Personal, Project, facts, follow_ups, streaming, validate_connections, validate_connectors,
     validate_label_files,
 };
 
@@ -38,10 +38,13 @@ pub(super) fn part(
     if own {
         return None;
     }
+    let (connections, mut problems) = validate_connections(&spec.connections, factories);
+    let (configs, _) = validate_connectors(&spec.sources, &connections, factories);
+    let streaming = streaming(&configs);
     let features = loop {
         let before = size(&spec);
         leave_out_tables(&mut spec, &files, &analysis, &mut left_out);
-        analysis = analyze(&spec.sources, &spec.tables);
+        analysis = analyze_streams(&spec.sources, &spec.tables, &streaming);
         leave_out_features(&mut spec, &files);
         let features = analyze_features(&spec, &analysis, &left_out);
         // Views, services and datasets that need something that is missing have no definition in the analysis. There is no
@@ -61,12 +64,11 @@ pub(super) fn part(
     if spec.tables.is_empty() && spec.sources.is_empty() {
         return None;
     }
-    let (connections, mut problems) = validate_connections(&spec.connections, factories);
     let (connectors, mut wrong) = validate_connectors(&spec.sources, &connections, factories);
     problems.append(&mut wrong);
     let label_files = validate_label_files(&spec.datasets, factories, &mut problems);
-    let graph =
-        Graph::build(facts(&Defined { spec: &spec, analysis: &analysis, features: &features })).ok()?;
+    let defined = Defined { spec: &spec, analysis: &analysis, features: &features, connectors: &connectors };
+    let graph = Graph::build(facts(&defined)).ok()?;
     let personal = Personal::of(&spec.sources, &analysis);
     problems.is_empty().then_some(Project {
         spec,

@@ -10,7 +10,7 @@ use millstream_plan::{Reason, Recorded};
 use millstream_state::{Receipt, RunOutcome, StepFigures, StepOutcome};
 use millstream_types::{AssetId, AssetVersion, CheckId, RunId, Severity, TableName};
 
-use crate::{ErrorClass, StepResult};
+use crate::{ErrorClass, PipelineTold, StepResult};
 
 pub use bus::{EventBus, Heard, Observer, Publisher, Subscription, Work, WorkChange, WorkEvent, WorkId};
 pub(crate) use meter::{Figures, StepMeter};
@@ -18,7 +18,7 @@ pub(crate) use meter::{Figures, StepMeter};
 /// One thing that happened.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// Others are at work on the assets, which are waited for; told once.
+    /// Others are at work on the assets, which are waited for; told at first, and again where it is somebody else after a while.
     Waiting {
         /// Who works on which asset, and since when.
         because: String,
@@ -55,6 +55,8 @@ pub enum Event {
     },
     /// A table was compacted, or left as it is for a reason.
     TableMaintained(MaintenanceReport),
+    /// Something happened in a pipeline.
+    Pipeline(PipelineTold),
 }
 
 /// How far a step is.
@@ -95,7 +97,8 @@ pub struct StepReport {
     /// The table's version after the step; `None` for views and where nothing was ever committed.
     pub version: Option<AssetVersion>,
     pub checks: Vec<CheckReport>,
-    /// What the next plan is to see of the asset, of a step that was built or found nothing to do.
+    /// What the next plan is to see of the asset, of a step that was built, found nothing to do, or was told to end when it had
+    /// done a part of its work.
     pub recorded: Option<Recorded>,
     /// Figures to remember, by name.
     pub metrics: Vec<(String, f64)>,
@@ -158,6 +161,9 @@ pub struct RunReport {
     pub cancelled: bool,
     /// Whether the run ended before all of its steps had, because of an error that is none of a step.
     pub broke_off: bool,
+    /// The versions that readers have from this run on although none of its steps made them: an earlier run did, and ended
+    /// before it could publish them.
+    pub caught_up: Vec<(AssetId, AssetVersion)>,
 }
 
 impl RunReport {
@@ -175,6 +181,13 @@ impl RunReport {
     pub fn is_whole(&self) -> bool {
         let mut tables = self.steps.iter().filter(|step| step.asset.kind().is_none());
         !self.cancelled && !self.broke_off && tables.all(ended_well)
+    }
+
+    /// Whether the steps that did not end well were told to end, and have recorded what they had done by then.
+    pub(crate) fn is_cut_short(&self) -> bool {
+        let is_recorded =
+            |step: &StepReport| matches!(step.outcome, StepOutcome::Cancelled) && step.recorded.is_some();
+        !self.broke_off && self.steps.iter().all(|step| ended_well(step) || is_recorded(step))
     }
 
     /// Whether every step ended well and read all that there was; rejected rows alone are no failure.

@@ -4,6 +4,7 @@ use std::io;
 
 use millstream_connector::ConnectorError;
 use millstream_lake::{LakeError, StorageFault};
+use millstream_log::LogError;
 use millstream_online::{Fault, OnlineError};
 use millstream_state::StateError;
 
@@ -70,9 +71,6 @@ impl EngineError {
     /// Whether a store that all steps use refused to do its work.
     fn is_refused_by_store(&self) -> bool {
         match self {
-            Self::Lake(LakeError::Storage { fault, .. }) => {
-                matches!(fault, StorageFault::DiskFull | StorageFault::Permission)
-            }
             Self::State(error) => matches!(
                 error,
                 StateError::Open { .. }
@@ -85,10 +83,14 @@ impl EngineError {
                 matches!(fault, Fault::Full | Fault::Permission)
             }
             Self::Online(OnlineError::Stopped) => true,
+            Self::Log(error) => matches!(
+                error,
+                LogError::Storage { .. } | LogError::Unsynced { .. } | LogError::Poisoned { .. }
+            ),
             Self::Materialize { source, .. } => source.is_refused_by_store(),
             // What a source refuses is its own matter, and its place has a circuit.
             Self::Source { .. } => false,
-            _ => has_no_room(self),
+            _ => is_refused_by_lake(self) || has_no_room(self),
         }
     }
 
@@ -119,6 +121,8 @@ impl EngineError {
             Self::Materialize { source, .. } => source.class(),
             Self::Lake(_)
             | Self::Quality { .. }
+            | Self::PipelineHalted { .. }
+            | Self::Pipeline { .. }
             | Self::Sql { .. }
             | Self::Incremental { .. }
             | Self::Query(_)
@@ -132,10 +136,17 @@ impl EngineError {
             | Self::LabelFile { .. }
             | Self::LabelColumn { .. }
             | Self::Arrow { .. } => ErrorClass::Data,
+            Self::CutOff => ErrorClass::Store,
             Self::CommitInfo { .. } | Self::Definition { .. } | Self::Worker { .. } => ErrorClass::Bug,
             _ => ErrorClass::Definition,
         }
     }
+}
+
+/// Whether the store of the lake refused, whoever asked it.
+fn is_refused_by_lake(error: &EngineError) -> bool {
+    let fault = LakeError::behind(error);
+    matches!(fault, Some(LakeError::Storage { fault: StorageFault::DiskFull | StorageFault::Permission, .. }))
 }
 
 /// Whether a disk that was written to is full, such as the one on which queries spill.

@@ -88,14 +88,18 @@ impl World {
         }
     }
 
-    /// Nothing of the source waits to be read, which is as good as an attempt that ended well, unless a source that shares the circuit
-    /// has failed: its next step tells.
+    /// Nothing of the source waits to be read, which is as good as an attempt that ended well. Where other sources share the circuit, it
+    /// says nothing of attempts that count while the circuit is closed, since these may be of one that is tried again right now; and
+    /// nothing at all while one of them has failed, whose next step tells.
     async fn has_read_all(&self, asset: &AssetId, events: &Publisher) {
         let Some(name) = self.source_circuits.get(asset).filter(|name| !self.circuits.is_sound(name)) else {
             return;
         };
         let sharing = self.source_circuits.iter().filter(|(_, circuit)| *circuit == name);
         let sharing: BTreeSet<AssetId> = sharing.map(|(asset, _)| asset.clone()).collect();
+        if sharing.len() > 1 && !self.has_open_circuit(asset) {
+            return;
+        }
         match self.state.recorded_among(&sharing).await {
             Ok(recorded) => {
                 let has_failed = |known: &Recorded| matches!(known.status, AssetStatus::Failed { .. });

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::future::BoxFuture;
 use millstream_features::{
     view::{self, FeatureDefinition, ServiceDefinition},
-    window::{Measure, Operand},
+    window::Operand,
 };
 use millstream_online::OnlineError;
 use millstream_project::{AggregateSpec, DatasetFeatures, FeatureRef, FeatureSpec, FeatureValue};
@@ -101,7 +101,8 @@ impl Engine {
                 Err(EngineError::Online(OnlineError::Locked { .. })) => None,
                 Err(error) => return Err(error),
             };
-            let stale = world.stale().await?;
+            let ids = project.features.views.keys().map(|name| feature_view::id(name)).collect();
+            let stale = world.stale(Some(&ids)).await?;
             let mut views = Vec::new();
             for (name, analyzed) in &project.features.views {
                 let Some(spec) = project.spec.features.view(name) else { continue };
@@ -291,21 +292,20 @@ fn said(spec: &FeatureSpec, known: &FeatureDefinition) -> String {
     };
     let operands: Vec<&Operand> = match &known.value {
         view::FeatureValue::Newest(_) => Vec::new(),
-        view::FeatureValue::Window { measure: Measure::One(operand), .. } => vec![operand],
-        view::FeatureValue::Window { measure: Measure::Ratio { numerator, denominator }, .. } => {
-            vec![numerator, denominator]
-        }
+        view::FeatureValue::Window { measure, .. } => measure.operands(),
     };
     let mut text = match &spec.value {
         FeatureValue::Column(column) => format!("newest {column}"),
         FeatureValue::Aggregate(aggregate) => one(aggregate, operands.first().copied()),
-        FeatureValue::Ratio { numerator, denominator } => {
+        FeatureValue::Ratio { numerator, denominator, against } => {
+            let against = against.map_or_else(String::new, |window| format!(" of {}", in_days(window)));
             format!(
-                "{} / {}",
+                "{} / {}{against}",
                 one(numerator, operands.first().copied()),
                 one(denominator, operands.last().copied())
             )
         }
+        FeatureValue::Change(aggregate) => format!("change of {}", one(aggregate, operands.first().copied())),
     };
     if let Some(window) = spec.window {
         text.push_str(&format!(" of {}", in_days(window)));

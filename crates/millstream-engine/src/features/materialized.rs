@@ -24,7 +24,8 @@ impl MaterializedViews {
         if self.known.read().unwrap_or_else(PoisonError::into_inner).contains(&space) {
             return Ok(true);
         }
-        let is_materialized = progress::read(store, space).await?.is_some_and(|progress| progress.epoch > 0);
+        let is_materialized =
+            progress::read(store, space).await?.is_some_and(|progress| progress.has_values());
         if is_materialized {
             self.known.write().unwrap_or_else(PoisonError::into_inner).insert(space);
         }

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     EngineError,
     engine::World,
+    pipelines::features::followed,
     publish::{Append, append},
 };
 
@@ -78,6 +79,7 @@ impl FeatureServer {
         to: PushTo,
     ) -> BoxFuture<'a, Result<u64, EngineError>> {
         Box::pin(async move {
+            check_follows_nothing(&self.0.world, view)?;
             check_keys(self.online_view(view)?, &rows)?;
             let now = self.0.world.options.clock.now().0;
             let count = rows.num_rows() as u64;
@@ -123,6 +125,14 @@ impl FeatureServer {
             tables.retain(is_unread);
             Ok(tables)
         })
+    }
+}
+
+/// A view that follows a source has its events from there, so that training finds them in the source's table.
+fn check_follows_nothing(world: &World, view: &str) -> Result<(), EngineError> {
+    match followed(&world.project, view) {
+        None => Ok(()),
+        Some(source) => Err(EngineError::Follows { view: view.to_owned(), source_name: source.name.clone() }),
     }
 }
 

@@ -215,6 +215,16 @@ impl FeatureServer {
         self.online_view(name).map(OnlineView::definition)
     }
 
+    /// The views that are read, by name, and whether each is what the project defines by that name now: a version of a service keeps
+    /// the definitions of its own time.
+    pub fn read_views<'a>(&'a self, readable: &'a Readable) -> impl Iterator<Item = (&'a str, bool)> {
+        readable.views.iter().map(|read| {
+            let name = read.view.definition().name.as_str();
+            let present = self.0.views.get(name);
+            (name, present.is_some_and(|present| present.space() == read.view.space()))
+        })
+    }
+
     pub(crate) fn online_view(&self, name: &str) -> Result<&OnlineView, EngineError> {
         self.0.views.get(name).ok_or_else(|| {
             let known = self.0.views.keys().map(String::as_str);

@@ -228,7 +228,10 @@ impl Engine {
         let owner = table.rejected_of().map_or_else(|| table.asset_id(), |owner| owner.asset_id());
         let tables = [table.asset_id(), owner];
         let reads = |asset: &&millstream_plan::AssetFacts| {
-            tables.contains(&asset.id) || graph.stored_inputs(&asset.id).any(|input| tables.contains(input))
+            // A pipeline holds its lease for as long as it works, and reads the events of its sources from the log.
+            let reads =
+                !asset.follows_events && graph.stored_inputs(&asset.id).any(|input| tables.contains(input));
+            tables.contains(&asset.id) || reads
         };
         let mut assets: BTreeSet<AssetId> =
             graph.assets().iter().filter(reads).map(|asset| asset.id.clone()).collect();

@@ -11,7 +11,10 @@ use millstream_quality::rejected_schema;
 use millstream_types::SOURCE;
 
 use super::{Candidate, Change, EPOCH};
-use crate::{EngineError, commit_info::REJECTED_TXN, receipt, rejected::is_lost, stored, writers::Writers};
+use crate::{
+    EngineError, commit_info::REJECTED_TXN, engine::World, receipt, rejected::is_lost, stored,
+    superseded::Superseded, writers::Writers,
+};
 
 /// Commits the candidate's rejected rows. Returns whether the table of rejected rows was changed and is complete, so that the
 /// candidate's commit may name its epoch under [`REJECTED_TXN`].
@@ -23,7 +26,8 @@ pub(super) async fn commit_rejected(candidate: &Candidate<'_>) -> Result<bool, E
     let mut add = rejected.files.clone();
     let mut remove = Vec::new();
     if let Some(base) = &base {
-        let (gone, kept) = drop_epochs(candidate, base).await?;
+        let superseded = rejected.superseded.as_ref().filter(|_| !candidate.follows_its_inputs());
+        let (gone, kept) = drop_epochs(world, base, rejected.epoch_before, superseded).await?;
         remove = gone;
         add.extend(kept);
     }
@@ -53,15 +57,14 @@ pub(super) async fn commit_rejected(candidate: &Candidate<'_>) -> Result<bool, E
     Ok(is_told)
 }
 
-/// The files with rows that are removed (those of epochs that never became visible, and in a landing those of keys that came
-/// again), and new files with the other rows of these files.
-async fn drop_epochs(
-    candidate: &Candidate<'_>,
+/// The files with rows that are removed (those of epochs after `before`, which never became visible, and in a landing those of keys that
+/// came again), and new files with the other rows of these files.
+pub(crate) async fn drop_epochs(
+    world: &World,
     base: &Snapshot,
+    before: i64,
+    superseded: Option<&Superseded>,
 ) -> Result<(Vec<DataFile>, Vec<StagedFile>), EngineError> {
-    let world = &candidate.context.world;
-    let before = candidate.rejected.epoch_before;
-    let superseded = candidate.rejected.superseded.as_ref().filter(|_| !candidate.follows_its_inputs());
     let is_touched = |file: &&DataFile| superseded.is_some() || may_exceed(file, before);
     let touched: Vec<_> = base.files().iter().filter(is_touched).cloned().collect();
     if touched.is_empty() {

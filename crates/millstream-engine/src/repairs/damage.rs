@@ -1,12 +1,11 @@
-//! Finds in an error what is damaged: the libraries below pass on only words and causes.
+//! Finds in an error what is damaged.
 
 use std::error::Error;
 
-use datafusion::error::DataFusionError;
 use millstream_features::{FeatureError, view::OnlineViewError};
+use millstream_lake::DamagedFile;
 use millstream_online::OnlineError;
-use millstream_sql::SqlError;
-use millstream_types::{AssetId, TableName};
+use millstream_types::AssetId;
 
 use crate::{
     EngineError,
@@ -21,8 +20,8 @@ pub(super) struct Damage {
     /// The stable code of the error that tells of it.
     pub(super) code: &'static str,
     pub(super) cause: String,
-    /// The data file, of a table.
-    pub(super) file: Option<String>,
+    /// The data file of a table.
+    pub(super) file: Option<DamagedFile>,
 }
 
 /// What is damaged by the word of this error; `None` where it says nothing of the kind.
@@ -31,14 +30,16 @@ pub(super) fn damage(error: &EngineError) -> Option<Damage> {
     if let EngineError::DatasetFile { name, .. } = error {
         return found(dataset::id(name), None);
     }
+    if let Some(file) = DamagedFile::behind(error) {
+        // Rows that were rejected are nowhere else, and are no asset.
+        let file = Some(file).filter(|file| !file.table.is_rejected())?;
+        return found(file.table.asset_id(), Some(file.clone()));
+    }
     let mut view = None;
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(EngineError::Materialize { view: name, .. }) = error.downcast_ref() {
             view = Some(name.clone());
-        }
-        if let Some((table, file)) = table(error) {
-            return found(table.asset_id(), Some(file));
         }
         if let Some(named) = record(error, view.as_deref()) {
             return found(feature_view::id(&named), None);
@@ -46,13 +47,6 @@ pub(super) fn damage(error: &EngineError) -> Option<Damage> {
         cause = error.source();
     }
     None
-}
-
-/// The table of which a data file is gone or damaged, and the file. Rows that were rejected are nowhere else.
-fn table(error: &(dyn Error + 'static)) -> Option<(TableName, String)> {
-    let sql = error.downcast_ref::<SqlError>().and_then(SqlError::damaged_file);
-    let found = sql.or_else(|| SqlError::file_of_damage(error.downcast_ref::<DataFusionError>()?))?;
-    Some(found).filter(|(table, _)| !table.is_rejected())
 }
 
 /// The view of which a record of the online store is damaged.

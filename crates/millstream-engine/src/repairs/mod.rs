@@ -8,12 +8,12 @@ mod damage;
 mod known;
 mod online;
 
-use millstream_lake::At;
+use millstream_lake::{At, DamagedFile};
 use millstream_plan::AssetFacts;
 use millstream_state::{NewRepair, RepairAction, RepairState};
 use millstream_types::{AssetId, TableName, TimestampMicros};
 
-use crate::{EngineError, Event, Publisher, assets::table_of, engine::World, error::told};
+use crate::{EngineError, Event, Publisher, engine::World, error::told};
 use damage::{Damage, damage};
 
 /// So many repairs of one asset begin by themselves within a day.
@@ -37,7 +37,7 @@ impl World {
         let Damage { asset, code, cause, file } = found;
         let Some(facts) = self.project.graph.get(asset) else { return Ok(()) };
         if let Some(file) = file
-            && !self.has_file(asset, file).await?
+            && !self.has_file(file).await?
         {
             return Ok(());
         }
@@ -61,10 +61,10 @@ impl World {
         Ok(())
     }
 
-    /// Whether the newest version of the table has the file. What is gone of an earlier one is not damage: it was cleaned up.
-    async fn has_file(&self, asset: &AssetId, file: &str) -> Result<bool, EngineError> {
-        let newest = self.lake.snapshot(&table_of(asset)?, At::Latest).await?;
-        Ok(newest.is_some_and(|newest| newest.files().iter().any(|known| file.ends_with(known.path()))))
+    /// Whether the newest version of its table has the file. What is gone of an earlier one is not damage: it was cleaned up.
+    async fn has_file(&self, file: &DamagedFile) -> Result<bool, EngineError> {
+        let newest = self.lake.snapshot(&file.table, At::Latest).await?;
+        Ok(newest.is_some_and(|newest| newest.files().iter().any(|known| known.path() == file.path)))
     }
 
     /// What may be done about damage of the asset. A table whose rows came from outside, or that keeps what is nowhere else, is not

@@ -13,14 +13,14 @@ use crate::{
 };
 
 impl World {
-    /// Ends a run on leased `assets`. Readers have the newest versions of these from then on, if they belong together. A run
+    /// Ends a run. Readers have the newest versions of the leased assets that it `publishes` from then on. A run
     /// that `broke` off ends too, and what broke it off is the error that is given. A run that has lost its lease records and
     /// tells nothing more: whoever has the assets then finds it, and ends it as interrupted.
     pub(crate) async fn end_run(
         &self,
-        report: RunReport,
+        mut report: RunReport,
         broke: Option<EngineError>,
-        assets: &[AssetId],
+        publishes: Option<&[AssetId]>,
         lease: &Lease,
         events: &Publisher,
     ) -> Result<RunReport, EngineError> {
@@ -28,14 +28,14 @@ impl World {
             // Work that is told to end because the lease is lost says that it was cancelled.
             return Err(broke.filter(|error| !matches!(error, EngineError::Cancelled)).unwrap_or(lost));
         }
-        // What is newer than the set before belongs together once every step has ended well.
-        let publishes = report.is_whole().then_some(assets);
         let finished = self.options.clock.now();
         let messages = self.told_of_end(&report, broke.as_ref()).await?;
         let (outcome, messages) = (report.outcome(), messages.as_slice());
         let end = RunEnd { run: &report.run, finished, outcome, publishes, messages };
         match (broke, self.state.finish_run(&end).await) {
-            (broke, Ok(())) => {
+            (broke, Ok(published)) => {
+                let is_made = |asset: &AssetId| report.steps.iter().any(|step| step.asset == *asset);
+                report.caught_up = published.into_iter().filter(|(asset, _)| !is_made(asset)).collect();
                 events.publish(Event::RunFinished(report.clone()));
                 broke.map_or(Ok(report), Err)
             }

@@ -54,7 +54,8 @@ pub struct StepResult {
     pub rows_rejected: u64,
     pub version: Option<AssetVersion>,
     pub checks: Vec<CheckReport>,
-    /// What the next plan is to see of the asset, for a step that was built or found nothing to do.
+    /// What the next plan is to see of the asset, for a step that was built, found nothing to do, or was told to end when it had
+    /// done a part of its work.
     pub recorded: Option<Recorded>,
     /// Figures to remember, by name.
     pub metrics: Vec<(String, f64)>,
@@ -89,6 +90,17 @@ pub trait StepExecutor: Send + Sync {
     /// How the step is tried, where that is not left to the run.
     fn rules(&self, _step: &PlannedStep) -> StepRules {
         StepRules::default()
+    }
+
+    /// Whether an attempt that is told to end does so by itself, soon and with a record of what it has done, and is not to be
+    /// dropped where it stands.
+    fn ends_itself(&self, _step: &PlannedStep) -> bool {
+        false
+    }
+
+    /// Whether what a step has recorded that was told to end belongs together as it is, so that readers may have it.
+    fn is_whole_when_cut_short(&self) -> bool {
+        false
     }
 
     /// An attempt has ended without an error.
@@ -146,7 +158,18 @@ pub fn execute(
         let done = carry_out(plan, executor, options, events, cancel.clone(), &mut steps).await;
         let (cancelled, broke) = (cancel.is_cancelled(), done.err());
         let elapsed = started.elapsed();
-        (RunReport { run, steps, up_to_date, elapsed, cancelled, broke_off: broke.is_some() }, broke)
+        (
+            RunReport {
+                run,
+                steps,
+                up_to_date,
+                elapsed,
+                cancelled,
+                broke_off: broke.is_some(),
+                caught_up: Vec::new(),
+            },
+            broke,
+        )
     })
 }
 

@@ -53,6 +53,9 @@ pub struct StepRules {
     pub timeout: Option<Duration>,
 }
 
+/// How long an attempt that ends by itself may take for that once it is told to: less than a server that stops gives its steps.
+const ENDING_MAX: Duration = Duration::from_secs(5);
+
 /// Whether another attempt may follow on a failed one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NextAttempt {
@@ -71,12 +74,20 @@ pub(super) async fn run_step(
     let started = Instant::now();
     events.publish(Event::StepStarted { asset: step.asset.clone(), reason: step.reason.clone() });
     let rules = executor.rules(&step);
+    let bounds = Bounds {
+        timeout: rules.timeout,
+        ending: if executor.ends_itself(&step) { ENDING_MAX } else { Duration::ZERO },
+    };
     let policy = policy.with(rules.retrying);
     let mut random = seed;
     let mut attempt = 0_u32;
     loop {
         attempt += 1;
-        let error = match attempt_within(&step, executor.as_ref(), rules.timeout, &cancel).await {
+        let error = match attempt_within(&step, executor.as_ref(), bounds, &cancel).await {
+            Ok(result) if result.outcome == StepOutcome::Cancelled => {
+                let class = Some(ErrorClass::Cancelled);
+                return StepReport { class, ..ended(step, result, started.elapsed()) };
+            }
             Ok(result) => {
                 executor.succeeded(&step).await;
                 return ended(step, result, started.elapsed());
@@ -116,14 +127,29 @@ pub(super) async fn run_step(
     }
 }
 
+/// The bounds of one attempt.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    /// The longest time that it may take.
+    timeout: Option<Duration>,
+    /// The time that it has to end by itself once it is told to.
+    ending: Duration,
+}
+
 /// Makes one attempt. Dropping it at an await point is safe: nothing is visible before its one commit, and a commit that landed
 /// unrecorded is found by the next attempt or the next run.
 async fn attempt_within(
     step: &PlannedStep,
     executor: &dyn StepExecutor,
-    timeout: Option<Duration>,
+    Bounds { timeout, ending }: Bounds,
     cancel: &CancellationToken,
 ) -> Result<StepResult, EngineError> {
+    let is_over = async {
+        cancel.cancelled().await;
+        if !ending.is_zero() {
+            tokio::time::sleep(ending).await;
+        }
+    };
     let time_is_up = async {
         match timeout {
             Some(timeout) => tokio::time::sleep(timeout).await,
@@ -132,7 +158,7 @@ async fn attempt_within(
     };
     tokio::select! {
         biased;
-        () = cancel.cancelled() => Err(EngineError::Cancelled),
+        () = is_over => Err(EngineError::Cancelled),
         result = executor.attempt(step) => result,
         () = time_is_up => {
             Err(EngineError::TimedOut { asset: step.asset.clone(), after: timeout.unwrap_or_default() })

@@ -11,6 +11,7 @@ use crate::{
     EngineError,
     error::told,
     reconcile::{Scope, reconcile},
+    turn,
 };
 
 /// The leases of others, as they were seen last.
@@ -41,7 +42,10 @@ impl Tenure {
     /// Lets the steps start whose assets nobody holds any more. When the state store is away, that is found out later.
     pub(super) async fn look_for_freed(&mut self) -> Result<(), EngineError> {
         let held: BTreeSet<AssetId> = match self.engine.world().state.leases(self.now()).await {
-            Ok(leases) => leases.into_iter().flat_map(|lease| lease.assets).collect(),
+            Ok(leases) => {
+                // What somebody waits for is left to them, as if they had it.
+                leases.into_iter().flat_map(|lease| lease.assets).map(turn::asset_of).collect()
+            }
             Err(error) => {
                 tracing::warn!(error = told(&error), "it is not known what others hold; trying again");
                 return Ok(());
@@ -61,7 +65,9 @@ impl Tenure {
     /// something, and before it had recorded that.
     pub(super) fn see_leases(&mut self, mut held: Vec<HeldLease>) {
         held.retain(|lease| {
-            lease.token != self.lease.token && !lease.assets.iter().all(|asset| self.runs(asset))
+            lease.token != self.lease.token
+                && !lease.assets.iter().any(turn::is_turn)
+                && !lease.assets.iter().all(|asset| self.runs(asset))
         });
         self.doubtful.append(&mut self.others.see(held));
         self.reconcile_doubtful();

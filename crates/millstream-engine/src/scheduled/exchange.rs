@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use millstream_state::NewsOfOffers;
 use tokio::sync::{Notify, watch};
 
 use crate::{Engine, WorkId};
@@ -25,11 +26,14 @@ pub(super) struct Exchange {
     works: Mutex<BTreeSet<WorkId>>,
     offered: Notify,
     ended: Notify,
+    /// What other processes change among offered steps.
+    news: NewsOfOffers,
 }
 
 impl Exchange {
     pub(super) fn new(engine: Engine) -> Self {
         Self {
+            news: engine.world().state.news_of_offers(),
             engine: watch::Sender::new(engine),
             schedules: AtomicBool::new(false),
             works: Mutex::default(),
@@ -41,6 +45,11 @@ impl Exchange {
     /// The engine of the project as it is now, and as it comes to be.
     pub(super) fn engine(&self) -> watch::Receiver<Engine> {
         self.engine.subscribe()
+    }
+
+    /// The engine of the project as it is now.
+    pub(super) fn newest(&self) -> Engine {
+        self.engine.borrow().clone()
     }
 
     /// The project was loaded again.
@@ -68,6 +77,11 @@ impl Exchange {
     /// Whether the run is one of the worker's.
     pub(super) fn has(&self, work: WorkId) -> bool {
         self.works.lock().unwrap_or_else(PoisonError::into_inner).contains(&work)
+    }
+
+    /// What other processes change among offered steps, from now on.
+    pub(super) fn news(&self) -> NewsOfOffers {
+        self.news.clone()
     }
 
     /// Steps are offered.

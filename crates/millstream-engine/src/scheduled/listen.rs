@@ -14,8 +14,8 @@ use tokio::{task::JoinError, time::timeout};
 
 use super::{start::span, tenure::Tenure};
 use crate::{
-    EngineError, Event, Heard, WorkChange, WorkEvent, WorkId, assets::source::waiting, error::told,
-    event::ended_well, run::halting,
+    EngineError, Event, Heard, PipelineChange, PipelineTold, WorkChange, WorkEvent, WorkId,
+    assets::source::waiting, error::told, event::ended_well, run::halting,
 };
 
 /// How long the listing of a source may take, unless its `timeout` is longer.
@@ -128,6 +128,12 @@ impl Tenure {
                     let decisions = self.scheduler.began(asset, now);
                     self.carry_out(decisions, &[]).await
                 }
+                Event::Pipeline(PipelineTold { asset, change }) => match change {
+                    PipelineChange::Committed { version: Some(version), .. } => {
+                        self.committed(asset, *version).await
+                    }
+                    _ => Ok(()),
+                },
                 Event::StepFinished(step) => {
                     if let Some(version) = step.version {
                         self.committed(&step.asset, version).await?;

@@ -10,11 +10,13 @@ mod away;
 mod clock;
 mod exchange;
 mod failures;
+mod kept_out;
 mod listen;
 mod offers;
 mod promises;
 mod record;
 mod repairs;
+mod shared;
 mod stale;
 mod start;
 mod tenure;
@@ -31,7 +33,7 @@ use futures::{
     future::{BoxFuture, OptionFuture},
 };
 use millstream_schedule::{Trigger, Upcoming};
-use millstream_state::{LoggedDecision, Offer, StepWorker};
+use millstream_state::LoggedDecision;
 use millstream_types::AssetId;
 use tokio::sync::{
     mpsc::{self, error::TrySendError},
@@ -41,6 +43,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{Engine, EngineError, Project, error::told, lease::Lease};
 use exchange::Exchange;
+pub use shared::SharedSteps;
 use tenure::Tenure;
 use worker::Worker;
 
@@ -87,14 +90,6 @@ pub struct Outlook {
     pub is_active: bool,
     /// The next instants at which each asset is due or its source is listed, in order of time.
     pub upcoming: Vec<(AssetId, Upcoming)>,
-}
-
-/// What several processes share.
-#[derive(Clone, Debug, Default)]
-pub struct SharedSteps {
-    pub workers: Vec<StepWorker>,
-    /// The steps whose ends were not taken in yet.
-    pub offers: Vec<Offer>,
 }
 
 /// How a project is run by its triggers.
@@ -199,18 +194,6 @@ impl Engine {
     ) -> BoxFuture<'_, Result<Vec<LoggedDecision>, EngineError>> {
         Box::pin(async move { Ok(self.world().state.schedule_decisions(limit).await?) })
     }
-
-    /// Which processes run the steps that one of them starts. Where each process runs its own, there is nothing to tell.
-    pub fn shared_steps(&self) -> BoxFuture<'_, Result<SharedSteps, EngineError>> {
-        Box::pin(async move {
-            let (state, now) = (&self.world().state, self.world().options.clock.now());
-            if !state.is_shared() {
-                return Ok(SharedSteps::default());
-            }
-            let workers = state.workers(now).await?;
-            Ok(SharedSteps { workers, offers: state.offers().await? })
-        })
-    }
 }
 
 /// Whether the project asks for more than to be run by commands.
@@ -271,7 +254,10 @@ impl Keeper {
                 continue;
             }
             let held = AssertUnwindSafe(self.hold_office()).catch_unwind().await;
-            // What a panic has left of the tenure was dropped: its steps are cut short, and its lease is free.
+            // What a panic has left of the tenure was dropped: its steps are cut short, and its lease is free. The project is the one
+            // that it had taken over last.
+            self.exchange.set_schedules(false);
+            self.engine = self.exchange.newest();
             let died = |_| Err(EngineError::Worker { doing: "scheduling the project" });
             match held.unwrap_or_else(died) {
                 Ok(()) => {}
@@ -303,6 +289,12 @@ impl Keeper {
 
     /// Waits until the project has a trigger; false when the loop is to end.
     async fn wait_for_triggers(&mut self) -> bool {
+        if self.options.shares
+            && let Err(error) = self.engine.forget_offers(&self.cancel).await
+        {
+            let (code, error) = (error.code(), told(&error));
+            tracing::warn!(code, error, "what an earlier project has offered was not forgotten");
+        }
         while !is_scheduled(self.engine.project()) {
             tokio::select! {
                 () = self.cancel.cancelled() => return false,
@@ -339,7 +331,7 @@ impl Keeper {
         self.exchange.set_schedules(true);
         let ended = tenure.hold(&mut self.receiver, &self.cancel).await;
         self.exchange.set_schedules(false);
-        self.engine = tenure.end().await;
+        tenure.end().await;
         lease.end().await;
         ended
     }

@@ -6,21 +6,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use millstream_schedule::{Ending, RecordedAsset, ScheduledAsset, StartedStep};
-use millstream_state::{LeaseToken, NewOffer, Offer, OfferEnd, OfferId, StateError};
+use millstream_schedule::{Ending, GoesOn, RecordedAsset, ScheduledAsset, StartedStep};
+use millstream_state::{LeaseToken, NewOffer, Offer, OfferEnd, OfferId, OfferTerms, StateError};
 use millstream_types::{AssetId, Fingerprint, TimestampMicros};
 
 use super::{
     start::{StepEnding, StepOrder},
     tenure::Tenure,
 };
-use crate::{Engine, EngineError, error::told};
+use crate::{Engine, EngineError, assets::is_local, error::told};
 
-/// How often the state store is asked how offered steps ended, while there are any.
-pub(super) const ENDS_EVERY: Duration = Duration::from_millis(100);
+/// How often the state store is asked how offered steps ended, while there are any, and how often where news of that is heard.
+const ENDS_EVERY: Duration = Duration::from_millis(100);
+const ENDS_HEARING_EVERY: Duration = Duration::from_secs(1);
 
-/// How often the state store is asked for calls of webhooks that other processes answered.
-pub(super) const CALLS_EVERY: Duration = Duration::from_millis(400);
+/// How often the state store is asked for calls of webhooks that other processes answered, and how often where news of that is heard.
+const CALLS_EVERY: Duration = Duration::from_millis(400);
+const CALLS_HEARING_EVERY: Duration = Duration::from_secs(5);
 
 /// How often the state store is asked whether the workers of claimed steps live, while there are any.
 const GONE_EVERY: Duration = Duration::from_secs(1);
@@ -31,8 +33,8 @@ pub(super) struct Offers {
     /// The number of the last offer of this tenure.
     number: i64,
     open: BTreeMap<AssetId, OfferId>,
-    /// The definitions of the project's assets.
-    definitions: BTreeMap<AssetId, Fingerprint>,
+    /// What the project says of the steps of its assets.
+    terms: BTreeMap<AssetId, OfferTerms>,
     /// When it was last asked which workers live.
     looked_for_gone: Instant,
 }
@@ -41,6 +43,7 @@ impl Offers {
     /// Takes over what an earlier tenure has offered: those steps go on. Gives the offers that nothing is owed for.
     pub(super) fn take_over(
         found: &[Offer],
+        terms: BTreeMap<AssetId, OfferTerms>,
         recorded: &mut BTreeMap<AssetId, RecordedAsset>,
     ) -> (Self, Vec<OfferId>) {
         let (mut open, mut idle) = (BTreeMap::new(), Vec::new());
@@ -48,18 +51,27 @@ impl Offers {
         for Offer { offer, .. } in found.iter().rev() {
             match recorded.get_mut(&offer.asset).filter(|recorded| recorded.running.is_some()) {
                 Some(recorded) if !open.contains_key(&offer.asset) => {
-                    recorded.goes_on_as = Some(offer.definition);
+                    let OfferTerms { definition, connection, pools, .. } = offer.terms.clone();
+                    let is_probe = offer.is_probe;
+                    recorded.goes_on = Some(GoesOn { definition, connection, pools, is_probe });
                     open.insert(offer.asset.clone(), offer.id);
                 }
                 _ => idle.push(offer.id),
             }
         }
-        let offers = Self { number: 0, open, definitions: BTreeMap::new(), looked_for_gone: Instant::now() };
-        (offers, idle)
+        (Self { number: 0, open, terms, looked_for_gone: Instant::now() }, idle)
     }
 
-    pub(super) fn define(&mut self, assets: &[ScheduledAsset]) {
-        self.definitions = assets.iter().map(|asset| (asset.id.clone(), asset.definition)).collect();
+    /// The project was loaded again.
+    pub(super) fn define(&mut self, terms: BTreeMap<AssetId, OfferTerms>) {
+        self.terms = terms;
+    }
+
+    /// Whether somebody may wait for ever to claim the offer: it is for a definition that this process has not. An earlier one has offered
+    /// it, or a worker has given it back since the project was loaded again.
+    fn is_foreign(&self, found: &Offer) -> bool {
+        let is_free = found.worker.is_none() && found.end.is_none();
+        is_free && self.terms.get(&found.offer.asset) != Some(&found.offer.terms)
     }
 
     /// A step starts. Gives its offer, and the one before of an asset that was gone meanwhile, which nobody waits for any more.
@@ -70,14 +82,14 @@ impl Offers {
         repair: Option<&String>,
         at: TimestampMicros,
     ) -> (NewOffer, Option<OfferId>) {
-        // A definition that no process has is waited for in vain, and then this process takes the step.
-        let definition = self.definitions.get(&step.asset).copied().unwrap_or(Fingerprint::new([0; 32]));
+        // Only what the project has starts, so that the terms are known; an offer on terms that nobody knows is withdrawn.
+        let terms = self.terms.get(&step.asset).cloned().unwrap_or_else(unknown_terms);
         let StepOrder { asset, command, due, is_again, repair } = StepOrder::of(step, repair);
         self.number += 1;
         let id = OfferId { lease, number: self.number };
         let before = self.open.insert(asset.clone(), id);
-        let offer =
-            NewOffer { id, asset, definition, command, due, is_again, repair, attempt: step.attempt, at };
+        let (attempt, is_probe) = (step.attempt, step.is_probe);
+        let offer = NewOffer { id, asset, terms, command, due, is_again, repair, attempt, is_probe, at };
         (offer, before)
     }
 
@@ -91,6 +103,34 @@ impl Offers {
 
     pub(super) fn assets(&self) -> impl Iterator<Item = &AssetId> {
         self.open.keys()
+    }
+}
+
+fn unknown_terms() -> OfferTerms {
+    let definition = Fingerprint::new([0; 32]);
+    OfferTerms { definition, connection: None, pools: Vec::new(), is_local: false }
+}
+
+/// What the engine's project says of the steps of these assets.
+pub(super) fn terms(engine: &Engine, assets: &[ScheduledAsset]) -> BTreeMap<AssetId, OfferTerms> {
+    let world = engine.world();
+    let terms = |asset: &ScheduledAsset| {
+        let terms = OfferTerms {
+            definition: asset.definition,
+            connection: asset.connection.clone(),
+            pools: asset.pools.clone(),
+            is_local: is_local(world, &asset.id),
+        };
+        (asset.id.clone(), terms)
+    };
+    assets.iter().map(terms).collect()
+}
+
+/// How often the state store is asked for ends and for calls.
+pub(super) fn every(is_hearing: bool) -> (Duration, Duration) {
+    match is_hearing {
+        true => (ENDS_HEARING_EVERY, CALLS_HEARING_EVERY),
+        false => (ENDS_EVERY, CALLS_EVERY),
     }
 }
 
@@ -161,25 +201,25 @@ impl Tenure {
 
     /// Takes in how offered steps ended. When the state store is away, that is found out later.
     pub(super) async fn look_at_offers(&mut self) -> Result<(), EngineError> {
-        let state = self.engine.world().state.clone();
-        let found = match state.offers().await {
-            Ok(found) => found,
-            Err(error) => {
-                tracing::warn!(%error, "it is not known how steps ended; trying again");
-                return Ok(());
-            }
-        };
+        let Some(found) = self.find_offers().await? else { return Ok(()) };
         self.look_for_gone(&found).await?;
         let Some(offers) = &self.offers else { return Ok(()) };
         let mut found: BTreeMap<OfferId, Offer> =
             found.into_iter().map(|found| (found.offer.id, found)).collect();
-        let mut ended = Vec::new();
+        let (mut ended, mut withdrawn) = (Vec::new(), Vec::new());
         for (asset, id) in &offers.open {
-            // What was offered is there until its end is taken in, or the record was changed by somebody else.
-            let Some(found) = found.remove(id) else {
-                return Err(EngineError::Worker { doing: "waiting for an offered step" });
-            };
-            ended.extend(found.end.map(|end| (asset.clone(), *id, end)));
+            match found.remove(id) {
+                Some(found) => {
+                    self.promises.step_claimed(asset, found.claimed);
+                    ended.extend(found.end.map(|end| (asset.clone(), *id, end)));
+                }
+                None if !offers.terms.contains_key(asset) => withdrawn.push(asset.clone()),
+                // What was offered is there until its end is taken in, or the record was changed by somebody else.
+                None => return Err(EngineError::Worker { doing: "waiting for an offered step" }),
+            }
+        }
+        for asset in withdrawn {
+            self.take_withdrawn(&asset);
         }
         let is_reached = |end: &OfferEnd| !matches!(end, OfferEnd::Ended { ending: Ending::Unreachable, .. });
         if !ended.iter().all(|(_, _, end)| is_reached(end)) {
@@ -193,6 +233,40 @@ impl Tenure {
             self.take_offer_end(&asset, id, end);
         }
         self.carry_out_taken().await
+    }
+
+    /// The offers as they stand, those that nobody has claimed for the definitions of this process; `None` while the state store is away.
+    async fn find_offers(&self) -> Result<Option<Vec<Offer>>, EngineError> {
+        let (state, Some(offers)) = (&self.engine.world().state, &self.offers) else { return Ok(None) };
+        let found = match state.offers().await {
+            Ok(found) if found.iter().any(|found| offers.is_foreign(found)) => {
+                let adopted = state.adopt_offers(self.lease.token, &offers.terms).await;
+                self.exchange.offered();
+                adopted
+            }
+            found => found,
+        };
+        match found {
+            Ok(found) => Ok(Some(found)),
+            Err(lost @ StateError::LeaseLost) => Err(lost.into()),
+            Err(error) => {
+                tracing::warn!(%error, "it is not known how steps ended; trying again");
+                Ok(None)
+            }
+        }
+    }
+
+    /// The step of an asset that is gone was offered, and nobody has claimed it.
+    fn take_withdrawn(&mut self, asset: &AssetId) {
+        tracing::info!(%asset, "a step is not run, because its asset is gone");
+        if let Some(offers) = &mut self.offers {
+            offers.open.remove(asset);
+        }
+        self.started.remove(asset);
+        self.promises.step_ended(asset);
+        let now = self.now();
+        let decisions = self.scheduler.kept_away(asset, now);
+        self.take(decisions, &[]);
     }
 
     fn take_offer_end(&mut self, asset: &AssetId, id: OfferId, end: OfferEnd) {

@@ -37,6 +37,15 @@ impl Promises {
         self.is_stale = true;
     }
 
+    /// A step that is offered was claimed at that instant, or waits to be.
+    pub(super) fn step_claimed(&mut self, asset: &AssetId, claimed: Option<TimestampMicros>) {
+        let before = match claimed {
+            Some(at) => self.began.insert(asset.clone(), at),
+            None => self.began.remove(asset),
+        };
+        self.is_stale |= before != claimed;
+    }
+
     /// Something is known that was not.
     pub(super) fn told(&mut self) {
         self.is_stale = true;

@@ -23,7 +23,7 @@ use super::{
     tenure::Tenure,
 };
 use crate::{
-    Engine, EngineError, Publisher, RunReport, RunRequest, StepExecutor, observe::observe, run::halting,
+    Engine, EngineError, Publisher, RunReport, RunRequest, StepExecutor, observe::observe, run::halting, turn,
 };
 
 /// A step that this loop started, and that has come to its end.
@@ -153,11 +153,12 @@ impl StepEnding {
 impl Tenure {
     /// Starts a step whose start is recorded: in this process, or in whichever takes the offer that is recorded with it.
     pub(super) fn start(&mut self, step: &StartedStep) {
-        let now = self.now();
-        self.promises.step_began(&step.asset, now);
         if self.offers.is_some() {
+            // It begins when somebody claims it.
             return self.exchange.offered();
         }
+        let now = self.now();
+        self.promises.step_began(&step.asset, now);
         let order = StepOrder::of(step, self.repairing.cause(&step.asset));
         let events = self.engine.begin(&order.command);
         self.own.insert(order.asset.clone(), events.work().id);
@@ -245,6 +246,7 @@ impl Tenure {
         if self.versions.insert(asset.clone(), version) == Some(version) {
             return;
         }
+        self.kept_out.committed(asset);
         let now = self.now();
         let decisions = self.scheduler.committed(asset, version, now);
         self.take(decisions, &[]);
@@ -266,6 +268,9 @@ async fn run(
 ) -> Result<Became, EngineError> {
     let StepOrder { asset, is_again, repair, .. } = order;
     let (world, assets) = (engine.world(), std::slice::from_ref(asset));
+    if let Some(because) = turn::of_another(world, asset).await? {
+        return Ok(Became::KeptAway(because));
+    }
     let lease = match world.lease(&request.command, assets, Duration::ZERO, &events, &cancel).await {
         Err(EngineError::State(because @ StateError::Locked { .. })) => {
             return Ok(Became::KeptAway(because));

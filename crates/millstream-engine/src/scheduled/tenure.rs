@@ -9,12 +9,12 @@ use std::{
 
 use millstream_plan::{limits, scheduled};
 use millstream_schedule::{Decision, Limits, RecordedAsset, ScheduleError, ScheduledAsset, Scheduler};
-use millstream_state::{Offer, StateError};
+use millstream_state::{LeaseToken, Offer, OfferNews, OfferTerms, StateError};
 use millstream_types::{AssetId, AssetVersion, TimestampMicros};
 use tokio::{
     sync::mpsc::Receiver,
     task::JoinSet,
-    time::{Interval, MissedTickBehavior, timeout},
+    time::{Instant, Interval, MissedTickBehavior, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -23,8 +23,9 @@ use super::{
     away::OthersLeases,
     exchange::Exchange,
     is_scheduled,
+    kept_out::KeptOut,
     listen::{Foreign, Look},
-    offers::{CALLS_EVERY, ENDS_EVERY, Offers, places},
+    offers::{Offers, every, places, terms},
     promises::Promises,
     record::Taken,
     repairs::Repairing,
@@ -71,6 +72,7 @@ pub(super) struct Tenure {
     /// The circuits that the scheduler was told of as open, and until when.
     pub(super) circuits: BTreeMap<String, TimestampMicros>,
     pub(super) promises: Promises,
+    pub(super) kept_out: KeptOut,
     /// The assets that are to be made again, each with what is damaged.
     pub(super) repairing: Repairing,
     /// By which the loop tells what is no run's.
@@ -120,6 +122,10 @@ struct Found {
     heard_of: i64,
     /// The steps that an earlier tenure has offered.
     offers: Vec<Offer>,
+    /// What the project says of the steps of its assets, where steps are offered.
+    terms: BTreeMap<AssetId, OfferTerms>,
+    assets: Vec<ScheduledAsset>,
+    limits: Limits,
     /// So many steps may run at once.
     places: NonZeroUsize,
 }
@@ -140,7 +146,7 @@ async fn take_looks(
     Ok(())
 }
 
-async fn find(engine: &Engine, is_shared: bool) -> Result<Found, EngineError> {
+async fn find(engine: &Engine, is_shared: bool, lease: LeaseToken) -> Result<Found, EngineError> {
     let state = engine.world().state.clone();
     // What a process committed that ended before it had recorded that is recorded now.
     let reconciled = reconcile(engine.world(), Scope::All).await?;
@@ -167,11 +173,17 @@ async fn find(engine: &Engine, is_shared: bool) -> Result<Found, EngineError> {
     let mut recorded =
         state.scheduled_assets().await?.into_iter().map(|asset| (asset.asset.clone(), asset)).collect();
     take_looks(engine, &mut recorded).await?;
-    let (offers, places) = match is_shared {
-        true => (state.offers().await?, places(engine).await?),
-        false => (Vec::new(), engine.world().concurrency(None)),
-    };
-    Ok(Found { versions, stale, recorded, heard_of, offers, places })
+    if !is_shared {
+        let places = engine.world().concurrency(None);
+        let (assets, limits) = told(engine.project(), places);
+        let (offers, terms) = (Vec::new(), BTreeMap::new());
+        return Ok(Found { versions, stale, recorded, heard_of, offers, terms, assets, limits, places });
+    }
+    let places = places(engine).await?;
+    let (assets, limits) = told(engine.project(), places);
+    let terms = terms(engine, &assets);
+    let offers = state.adopt_offers(lease, &terms).await?;
+    Ok(Found { versions, stale, recorded, heard_of, offers, terms, assets, limits, places })
 }
 
 fn everything(project: &Project) -> BTreeSet<AssetId> {
@@ -198,19 +210,17 @@ impl Tenure {
         cancel: &CancellationToken,
     ) -> Result<Self, EngineError> {
         let heard = engine.events().subscribe();
-        let Found { versions, stale, mut recorded, heard_of, offers, places } = tokio::select! {
-            found = find(engine, is_shared) => found?,
+        let Found { versions, stale, mut recorded, heard_of, offers, terms, assets, limits, places } = tokio::select! {
+            found = find(engine, is_shared, lease.token) => found?,
             reason = lease.over() => return Err(reason),
         };
-        let (assets, limits) = told(engine.project(), places);
-        let (mut offers, idle) = Offers::take_over(&offers, &mut recorded);
-        offers.define(&assets);
+        let (offers, idle) = Offers::take_over(&offers, terms, &mut recorded);
         for asset in &assets {
             let found = recorded.entry(asset.id.clone());
             found.or_insert_with(|| RecordedAsset::new(asset.id.clone())).stale = stale.contains(&asset.id);
         }
         let known: Vec<RecordedAsset> = recorded.values().cloned().collect();
-        recorded.values_mut().for_each(|recorded| recorded.goes_on_as = None);
+        recorded.values_mut().for_each(|recorded| recorded.goes_on = None);
         let now = engine.world().options.clock.now();
         let circuits = engine.world().open_circuits();
         let open: Vec<(String, TimestampMicros)> = circuits.clone().into_iter().collect();
@@ -226,6 +236,7 @@ impl Tenure {
             versions,
             circuits,
             promises: Promises::default(),
+            kept_out: KeptOut::of(engine.project()),
             repairing: Repairing::default(),
             events: engine.begin(COMMAND),
             heard_of,
@@ -262,12 +273,15 @@ impl Tenure {
         receiver: &mut Receiver<Message>,
         cancel: &CancellationToken,
     ) -> Result<(), EngineError> {
+        // What was offered before is for this process too from now on.
+        self.exchange.offered();
         let begun = std::mem::take(&mut self.begun);
         self.carry_out(begun, &[]).await?;
         self.forget_gone().await?;
         self.take_promises().await?;
         let (mut versions, mut freed) = (interval(VERSIONS_EVERY), interval(FREED_EVERY));
-        let (mut ends, mut calls) = (interval(ENDS_EVERY), interval(CALLS_EVERY));
+        let (mut ended, mut called) = (self.exchange.news(), self.exchange.news());
+        let (mut next_ends, mut next_calls) = (Instant::now(), Instant::now());
         // A pause begins anew with whatever is heard; this comes however much that is.
         let mut clock = interval(CLOCK_EVERY);
         loop {
@@ -275,23 +289,32 @@ impl Tenure {
                 self.tick().await?;
             }
             let pause = self.pause();
+            let (is_shared, waits) = (self.offers.is_some(), self.waits_for_ends());
             tokio::select! {
                 // Offered steps go on, and another process schedules meanwhile.
-                () = cancel.cancelled(), if self.offers.is_some() => return Ok(()),
-                () = cancel.cancelled() => return self.drain(receiver).await,
+                () = cancel.cancelled(), if is_shared => return Ok(()),
+                () = cancel.cancelled(), if !is_shared => return self.drain(receiver).await,
                 reason = self.lease.over() => return Err(reason),
                 Some(ended) = self.runs.join_next() => self.run_ended(ended).await?,
                 Some(found) = self.looks.join_next() => self.looked(found).await?,
                 Some(message) = receiver.recv() => self.answer(message).await?,
                 heard = self.heard.hear() => self.hear(heard).await?,
                 Some(doubtful) = self.reconciling.join_next() => self.reconciled(doubtful).await?,
-                () = self.exchange.until_ended(), if self.waits_for_ends() => self.look_at_offers().await?,
-                _ = ends.tick(), if self.waits_for_ends() => self.look_at_offers().await?,
-                _ = calls.tick(), if self.offers.is_some() => self.look_at_calls().await?,
+                () = self.exchange.until_ended(), if waits => self.look_at_offers().await?,
+                () = ended.heard(OfferNews::Ended), if waits => self.look_at_offers().await?,
+                () = sleep_until(next_ends), if waits => {
+                    next_ends = Instant::now() + every(ended.is_passed_on()).0;
+                    self.look_at_offers().await?;
+                }
+                () = called.heard(OfferNews::Called), if is_shared => self.look_at_calls().await?,
+                () = sleep_until(next_calls), if is_shared => {
+                    next_calls = Instant::now() + every(called.is_passed_on()).1;
+                    self.look_at_calls().await?;
+                }
                 _ = freed.tick(), if !self.waiting.is_empty() => self.look_for_freed().await?,
                 _ = versions.tick() => self.look_around().await?,
                 _ = clock.tick() => self.tick().await?,
-                () = tokio::time::sleep(pause) => self.tick().await?,
+                () = sleep(pause) => self.tick().await?,
             }
         }
     }
@@ -319,8 +342,8 @@ impl Tenure {
     }
 
     /// Cancels what runs, and waits a while until that has ended. The steps are not told as ended: the next process starts them
-    /// once more. Gives the engine that was at work last.
-    pub(super) async fn end(mut self) -> Engine {
+    /// once more.
+    pub(super) async fn end(mut self) {
         self.cancel.cancel();
         self.looks.abort_all();
         // A step may take longer to end than the process has, so that this comes first.
@@ -330,7 +353,6 @@ impl Tenure {
             tracing::warn!("steps do not end although they were cancelled; they are left");
             self.runs.abort_all();
         }
-        self.engine.clone()
     }
 
     async fn take_back_in_time(&self) {
@@ -374,6 +396,9 @@ impl Tenure {
         let now = self.now();
         let decisions = self.scheduler.tick(now);
         self.carry_out(decisions, &[]).await?;
+        if self.has_kept_out() {
+            self.look_at_kept_out().await?;
+        }
         self.look_at_promises().await;
         Ok(())
     }
@@ -422,11 +447,16 @@ impl Tenure {
         match self.scheduler.replace_graph(assets.clone(), &limits, now) {
             Ok(decisions) => {
                 if let Some(offers) = &mut self.offers {
-                    offers.define(&assets);
+                    offers.define(terms(&engine, &assets));
                 }
+                self.kept_out = KeptOut::of(engine.project());
                 self.exchange.replace(&engine);
                 self.engine = engine;
                 self.carry_out(decisions, &[]).await?;
+                if self.waits_for_ends() {
+                    // What nobody has claimed yet is for the project as it is now.
+                    self.look_at_offers().await?;
+                }
                 self.take_promises().await?;
                 self.forget_gone().await
             }

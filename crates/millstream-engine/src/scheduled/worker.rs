@@ -15,12 +15,14 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use futures::FutureExt;
 use millstream_plan::scheduled;
 use millstream_schedule::{Claimant, OfferedStep, claims};
-use millstream_state::{Offer, OfferEnd, OfferId, State, StateError};
-use millstream_types::{AssetId, Fingerprint, Span, TimestampMicros};
+use millstream_state::{
+    LeaseToken, NewsOfOffers, Offer, OfferEnd, OfferId, OfferNews, State, StateError, StepWorker,
+};
+use millstream_types::{AssetId, Fingerprint};
 use tokio::{
     sync::watch,
     task::{JoinError, JoinSet},
-    time::{Interval, MissedTickBehavior, timeout},
+    time::{Interval, MissedTickBehavior, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -32,8 +34,16 @@ use super::{
 };
 use crate::{Engine, EngineError, error::told, lease::Lease};
 
-/// How often a worker looks at what is offered. In the process that schedules it is told.
+/// How often a worker looks at what is offered where it hears no news of that, and how often where it does.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+const LOOK_HEARING_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a worker that runs something leaves what is offered to those that run nothing, and how soon it looks again at what it
+/// has left to others.
+const LEAVE: Duration = Duration::from_millis(30);
+
+/// How often it is made sure that the lease under which steps run is not over without anybody having said so.
+const STANDING_EVERY: Duration = Duration::from_secs(1);
 
 /// How often the circuits are read while steps run, which other processes change too.
 const CIRCUITS_EVERY: Duration = Duration::from_secs(2);
@@ -50,8 +60,8 @@ const AGAIN_MAX: Duration = Duration::from_secs(60);
 const RECORD_MIN: Duration = Duration::from_millis(100);
 const RECORD_MAX: Duration = Duration::from_secs(10);
 
-/// How long a worker that ends waits for steps that were cancelled, and then for the state store to take them back: together less
-/// than a server that stops gives it.
+/// How long steps that were cancelled have to end, and how long the state store has to take them back when the process ends: together
+/// less than a server that stops gives it.
 const END_MAX: Duration = Duration::from_secs(7);
 const HAND_BACK_MAX: Duration = Duration::from_secs(2);
 
@@ -71,13 +81,18 @@ struct Shift {
     exchange: Arc<Exchange>,
     lease: Arc<Lease>,
     engine: Engine,
-    /// The definitions of the assets of the engine's project.
+    /// The definitions of the assets of the engine's project, of which steps are made.
     definitions: BTreeMap<AssetId, Fingerprint>,
     /// What it has claimed, until the end of that is recorded.
     claimed: BTreeMap<OfferId, CancellationToken>,
     runs: JoinSet<OfferId>,
     /// The number of processes that run steps, as it was seen last.
     workers: NonZeroUsize,
+    news: NewsOfOffers,
+    /// When to look at what is offered.
+    next_look: Instant,
+    /// Cancelled when the process has no more time to give steps back.
+    cut_short: CancellationToken,
 }
 
 impl Worker {
@@ -119,7 +134,7 @@ impl Worker {
         drop(events);
         let places = u64::try_from(world.concurrency(None).get()).unwrap_or(u64::MAX);
         let worked = match world.state.begin_worker(lease.token, places).await {
-            Ok(()) => Shift::new(&self.exchange, lease.clone(), engine).go_on(self, project).await,
+            Ok(()) => Shift::new(self, lease.clone(), engine).go_on(self, project).await,
             Err(error) => Err(error.into()),
         };
         lease.end().await;
@@ -128,15 +143,18 @@ impl Worker {
 }
 
 impl Shift {
-    fn new(exchange: &Arc<Exchange>, lease: Arc<Lease>, engine: Engine) -> Self {
+    fn new(worker: &Worker, lease: Arc<Lease>, engine: Engine) -> Self {
         Self {
-            exchange: exchange.clone(),
+            exchange: worker.exchange.clone(),
             lease,
             definitions: definitions(&engine),
             engine,
             claimed: BTreeMap::new(),
             runs: JoinSet::new(),
             workers: NonZeroUsize::MIN,
+            news: worker.exchange.news(),
+            next_look: Instant::now(),
+            cut_short: worker.cut_short.clone(),
         }
     }
 
@@ -146,48 +164,57 @@ impl Shift {
         worker: &Worker,
         mut project: watch::Receiver<Engine>,
     ) -> Result<(), EngineError> {
-        let (mut every, mut circuits) = (interval(LOOK_EVERY), interval(CIRCUITS_EVERY));
+        let ended = self.go_on_until_over(worker, &mut project).await;
+        self.end().await;
+        // A lease that ends with the process is no fault.
+        if worker.cut_short.is_cancelled() { Ok(()) } else { ended }
+    }
+
+    async fn go_on_until_over(
+        &mut self,
+        worker: &Worker,
+        project: &mut watch::Receiver<Engine>,
+    ) -> Result<(), EngineError> {
+        let (mut circuits, mut standing) = (interval(CIRCUITS_EVERY), interval(STANDING_EVERY));
         loop {
             let is_closing = worker.cancel.is_cancelled();
             if is_closing && self.runs.is_empty() {
                 return Ok(());
             }
-            let is_to_look = tokio::select! {
-                () = worker.cancel.cancelled(), if !is_closing => {
-                    self.tell_places(0).await;
-                    false
-                }
-                reason = self.lease.over() => {
-                    self.end().await;
-                    return if worker.cut_short.is_cancelled() { Ok(()) } else { Err(reason) };
-                }
-                Some(done) = self.runs.join_next() => {
-                    if let Err(died) = self.ended(done) {
-                        self.end().await;
-                        return Err(died);
-                    }
-                    true
-                }
+            tokio::select! {
+                () = worker.cancel.cancelled(), if !is_closing => self.tell_places(0).await,
+                reason = self.lease.over() => return Err(reason),
+                Some(done) = self.runs.join_next() => self.ended(done)?,
                 Ok(()) = project.changed() => {
-                    self.engine = project.borrow_and_update().clone();
-                    self.definitions = definitions(&self.engine);
-                    let places = if is_closing { 0 } else { self.engine.world().concurrency(None).get() };
-                    self.tell_places(places).await;
-                    true
+                    let engine = project.borrow_and_update().clone();
+                    self.take_project(engine, is_closing).await;
                 }
-                _ = circuits.tick(), if !self.claimed.is_empty() => {
-                    self.read_circuits().await;
-                    false
+                _ = circuits.tick(), if !self.claimed.is_empty() => self.read_circuits().await,
+                _ = standing.tick(), if !self.claimed.is_empty() => {
+                    if self.lease.is_cut_off().await {
+                        return Err(EngineError::CutOff);
+                    }
                 }
-                // A process that runs something leaves what is offered now to those that run nothing.
-                () = self.exchange.until_offered(), if self.is_first() => true,
-                _ = every.tick() => true,
-            };
-            if is_to_look && let Err(lost) = self.look(is_closing).await {
-                self.end().await;
-                return Err(lost);
+                () = self.exchange.until_offered() => self.look_soon(),
+                () = self.news.heard(OfferNews::Offered) => self.look_soon(),
+                () = sleep_until(self.next_look.into()) => self.look(is_closing).await?,
             }
         }
+    }
+
+    async fn take_project(&mut self, engine: Engine, is_closing: bool) {
+        self.definitions = definitions(&engine);
+        self.engine = engine;
+        self.next_look = Instant::now();
+        let places = if is_closing { 0 } else { self.engine.world().concurrency(None).get() };
+        self.tell_places(places).await;
+    }
+
+    /// Steps are offered. A process that runs something leaves them for a moment to those that run nothing.
+    fn look_soon(&mut self) {
+        let is_first = self.claimed.is_empty() || self.workers.get() == 1;
+        let pause = if is_first { Duration::ZERO } else { LEAVE };
+        self.next_look = self.next_look.min(Instant::now() + pause);
     }
 
     /// As many steps run here from now on. Should that not be recorded, others reckon with what was said before.
@@ -216,25 +243,19 @@ impl Shift {
         }
     }
 
-    fn is_first(&self) -> bool {
-        self.claimed.is_empty() || self.workers.get() == 1
-    }
-
     fn ended(&mut self, done: Result<OfferId, JoinError>) -> Result<(), EngineError> {
         let id = done.map_err(|_| EngineError::Worker { doing: "running an offered step" })?;
         self.claimed.remove(&id);
+        self.next_look = Instant::now();
         self.exchange.ended();
         Ok(())
     }
 
-    /// Waits a while for steps that were cancelled. What they have claimed and not given back is lost with the lease.
+    /// Cancels what runs, and waits until it was given back. When the state store is away, that is until it is back or the process
+    /// ends: what was given back is no attempt.
     async fn end(&mut self) {
         self.claimed.values().for_each(CancellationToken::cancel);
-        let joined = async { while self.runs.join_next().await.is_some() {} };
-        if timeout(END_MAX + HAND_BACK_MAX, joined).await.is_err() {
-            tracing::warn!("steps do not end although they were cancelled; they are left");
-            self.runs.abort_all();
-        }
+        while self.runs.join_next().await.is_some() {}
         self.exchange.ended();
     }
 
@@ -244,10 +265,13 @@ impl Shift {
     ///
     /// The lease is gone, and so are the claims.
     async fn look(&mut self, is_closing: bool) -> Result<(), EngineError> {
+        let pause = if self.news.is_passed_on() { LOOK_HEARING_EVERY } else { LOOK_EVERY };
+        self.next_look = Instant::now() + pause;
         match self.try_to_look(is_closing).await {
             Err(lost @ StateError::LeaseLost) => Err(lost.into()),
             Err(error) => {
                 tracing::warn!(%error, "it is not known which steps are offered; trying again");
+                self.next_look = Instant::now() + LOOK_EVERY;
                 Ok(())
             }
             Ok(()) => Ok(()),
@@ -270,16 +294,27 @@ impl Shift {
             return Ok(());
         }
         let now = self.engine.world().options.clock.now();
-        self.workers = NonZeroUsize::new(state.workers(now).await?.len()).unwrap_or(NonZeroUsize::MIN);
-        let claimant = Claimant { free: room, workers: self.workers, schedules: self.exchange.schedules() };
-        let offered: Vec<OfferedStep> = free.iter().map(|found| self.seen(found, now)).collect();
+        let workers = state.workers(now).await?;
+        self.workers = NonZeroUsize::new(workers.len()).unwrap_or(NonZeroUsize::MIN);
+        let claimant = Claimant {
+            free: room,
+            workers: with_room(&workers, &found, token),
+            schedules: self.exchange.schedules(),
+        };
+        let offered: Vec<OfferedStep> = free.iter().map(|found| self.seen(found)).collect();
         let wanted = claims(claimant, &offered).into_iter().filter_map(|place| free.get(place));
         let wanted: BTreeMap<OfferId, &Offer> = wanted.map(|found| (found.offer.id, *found)).collect();
         if wanted.is_empty() {
             return Ok(());
         }
-        let ids: Vec<OfferId> = wanted.keys().copied().collect();
+        let ids: Vec<_> =
+            wanted.values().map(|found| (found.offer.id, found.offer.terms.definition)).collect();
         let claimed = state.claim_offers(token, &ids, now).await?;
+        let alone = Claimant { free: usize::MAX, workers: NonZeroUsize::MIN, ..claimant };
+        if claimed.len() < room && claimed.len() < claims(alone, &offered).len() {
+            // Others may have been quicker, or have left something.
+            self.next_look = self.next_look.min(Instant::now() + LEAVE);
+        }
         if !claimed.is_empty() {
             self.read_circuits().await;
         }
@@ -291,12 +326,10 @@ impl Shift {
         Ok(())
     }
 
-    fn seen(&self, found: &Offer, now: TimestampMicros) -> OfferedStep {
-        let waits = u64::try_from(now.0.saturating_sub(found.offer.at.0) / 1_000).unwrap_or(0);
-        OfferedStep {
-            has_definition: self.definitions.get(&found.offer.asset) == Some(&found.offer.definition),
-            waits: Span::from_ms(waits),
-        }
+    fn seen(&self, found: &Offer) -> OfferedStep {
+        let terms = &found.offer.terms;
+        let has_definition = self.definitions.get(&found.offer.asset) == Some(&terms.definition);
+        OfferedStep { has_definition, is_local: terms.is_local }
     }
 
     /// Cancels the steps that are not this worker's any more, because it was taken to be gone.
@@ -323,15 +356,36 @@ impl Shift {
         self.claimed.insert(id, cancel.clone());
         let events = self.engine.begin(&order.command);
         self.exchange.add(events.work().id);
-        let (engine, lease) = (self.engine.clone(), self.lease.clone());
+        let (engine, worker, is_ending) = (self.engine.clone(), self.lease.token, self.cut_short.clone());
         self.runs.spawn(async move {
-            let (ended, took) = order.carry_out(&engine, events, cancel.clone()).await;
+            let left = async {
+                cancel.cancelled().await;
+                sleep(END_MAX).await;
+            };
             // What was cut short has not ended: whoever claims it then starts it once more.
-            let end = (!cancel.is_cancelled()).then(|| end_of(&engine, &order.asset, ended, took));
-            record(&engine.world().state, &lease, id, end.as_ref()).await;
+            let end = tokio::select! {
+                (ended, took) = order.carry_out(&engine, events, cancel.clone()) => {
+                    (!cancel.is_cancelled()).then(|| end_of(&engine, &order.asset, ended, took))
+                }
+                () = left => {
+                    tracing::warn!(asset = %order.asset, "a step does not end although it was cancelled; it is left");
+                    None
+                }
+            };
+            record(&engine.world().state, worker, id, end.as_ref(), &is_ending).await;
             id
         });
     }
+}
+
+/// The number of workers that can run one more step, of which this one is.
+fn with_room(workers: &[StepWorker], found: &[Offer], own: LeaseToken) -> NonZeroUsize {
+    let has_room = |worker: &&StepWorker| {
+        let is_its = |found: &&Offer| found.worker == Some(worker.lease.token) && found.end.is_none();
+        let used = found.iter().filter(is_its).count();
+        worker.lease.token == own || u64::try_from(used).is_ok_and(|used| used < worker.places)
+    };
+    NonZeroUsize::new(workers.iter().filter(has_room).count()).unwrap_or(NonZeroUsize::MIN)
 }
 
 fn interval(every: Duration) -> Interval {
@@ -356,9 +410,15 @@ fn end_of(engine: &Engine, asset: &AssetId, ended: Result<Became, EngineError>, 
     }
 }
 
-/// Records the end of a step, or gives it back, until that works. It is given up when the lease is over and the store does not
-/// answer in time: the step is lost then, and counts as an attempt.
-async fn record(state: &State, lease: &Lease, id: OfferId, end: Option<&OfferEnd>) {
+/// Records the end of a step, or gives it back, until that works: also after the worker's lease is over, since nobody else may have found
+/// that out. It is given up when the process ends and the store does not answer in time: the step is lost then, and counts as an attempt.
+async fn record(
+    state: &State,
+    worker: LeaseToken,
+    id: OfferId,
+    end: Option<&OfferEnd>,
+    is_ending: &CancellationToken,
+) {
     let mut pauses = ExponentialBuilder::default()
         .with_min_delay(RECORD_MIN)
         .with_max_delay(RECORD_MAX)
@@ -367,20 +427,20 @@ async fn record(state: &State, lease: &Lease, id: OfferId, end: Option<&OfferEnd
     let recorded = async {
         loop {
             let done = match end {
-                Some(end) => state.end_offer(lease.token, id, end).await,
-                None => state.hand_back(lease.token, id).await,
+                Some(end) => state.end_offer(worker, id, end).await,
+                None => state.hand_back(worker, id).await,
             };
             let Err(error) = done else { return };
             tracing::warn!(%error, "the end of a step was not recorded; trying again");
-            tokio::time::sleep(pauses.next().unwrap_or(RECORD_MAX)).await;
+            sleep(pauses.next().unwrap_or(RECORD_MAX)).await;
         }
     };
     let given_up = async {
-        lease.cancel.cancelled().await;
-        tokio::time::sleep(HAND_BACK_MAX).await;
+        is_ending.cancelled().await;
+        sleep(HAND_BACK_MAX).await;
     };
     tokio::select! {
         () = recorded => {}
-        () = given_up => tracing::warn!("what became of a step was not recorded before its worker ended"),
+        () = given_up => tracing::warn!("what became of a step was not recorded before its process ended"),
     }
 }

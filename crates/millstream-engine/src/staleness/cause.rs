@@ -41,6 +41,15 @@ pub enum StaleCause {
     DefinitionChanged,
     /// The project defines the asset no more, so that nothing makes it again.
     NotDefined,
+    /// What is there cannot be read.
+    Unreadable {
+        code: String,
+        error: String,
+    },
+    /// Parts of the source could not be read, and are not in it; the text says which and why.
+    Incomplete {
+        parts: String,
+    },
     /// The asset's rows are older than this check allows.
     TooOld {
         check: CheckId,
@@ -66,6 +75,8 @@ impl StaleCause {
             Self::PromiseBroken { .. } => "promise_broken",
             Self::DefinitionChanged => "definition_changed",
             Self::NotDefined => "not_defined",
+            Self::Unreadable { .. } => "unreadable",
+            Self::Incomplete { .. } => "incomplete",
             Self::TooOld { .. } => "too_old",
             Self::Upstream { .. } => "upstream",
         }
@@ -98,6 +109,8 @@ impl fmt::Display for StaleCause {
             Self::PromiseBroken { promise } => write!(f, "a promise is broken: {promise}"),
             Self::DefinitionChanged => f.write_str("the definition has changed and is not built yet"),
             Self::NotDefined => f.write_str("the project defines it no more"),
+            Self::Unreadable { code, error } => write!(f, "it cannot be read: {error} ({code})"),
+            Self::Incomplete { parts } => write!(f, "parts of it could not be read: {parts}"),
             Self::TooOld { check } => write!(f, "the rows are older than the check `{check}` allows"),
             Self::Upstream { asset, because } => write!(f, "made of `{asset}`: {because}"),
         }

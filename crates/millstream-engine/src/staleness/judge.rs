@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use millstream_lake::LakeError;
 use millstream_plan::{AssetFacts, AssetStatus, Graph};
 use millstream_project::StepsSpec;
-use millstream_schedule::Promise;
-use millstream_state::{AsideSign, AssetSigns, BrokenSign, StaleSigns};
-use millstream_types::{AssetId, TimestampMicros};
+use millstream_schedule::{Promise, Sla};
+use millstream_state::{AsideSign, AssetSigns, PromiseSign, StaleSigns};
+use millstream_types::{AssetId, AssetVersion, TimestampMicros};
 
-use super::{Stale, StaleAssets, StaleCause};
+use super::{Looked, Stale, StaleAssets, StaleCause, Unreadable};
+use crate::assets::table_of;
 
 /// Whoever watches a promise records that at least each minute. After so many microseconds without a record, nobody does.
 const WATCHED_MAX: i64 = 3 * 60_000_000;
@@ -19,11 +21,15 @@ pub(super) struct Rules<'a> {
     /// The circuit of each source.
     pub circuits: &'a BTreeMap<AssetId, String>,
     pub steps: &'a BTreeMap<AssetId, StepsSpec>,
+    /// What was seen of the tables.
+    pub looked: &'a Looked,
     pub now: TimestampMicros,
 }
 
 /// Which assets are stale. Of several causes that an asset has itself, the one is told that says most about what has to be done, with
-/// the earliest instant of all; without one of its own, an asset is as stale as what it is made of.
+/// the earliest instant of all; without one of its own, an asset is as stale as what it is made of, and of that as what is so longest. An
+/// asset that has not taken in the newest version of an input is not stale for that alone: its next step does, and how long that may take
+/// is a promise.
 pub(super) fn judge(rules: &Rules<'_>, signs: &StaleSigns) -> StaleAssets {
     let mut stale: BTreeMap<AssetId, Stale> = BTreeMap::new();
     for facts in rules.graph.topological() {
@@ -33,8 +39,9 @@ pub(super) fn judge(rules: &Rules<'_>, signs: &StaleSigns) -> StaleAssets {
         }
         let own = known.and_then(|known| own(rules, signs, facts, known));
         let found = own.or_else(|| {
-            let mut inputs = rules.graph.inputs(&facts.id);
-            let (input, of_input) = inputs.find_map(|input| Some((&input.id, stale.get(&input.id)?)))?;
+            let inputs = rules.graph.inputs(&facts.id);
+            let inputs = inputs.filter_map(|input| Some((&input.id, stale.get(&input.id)?)));
+            let (input, of_input) = inputs.min_by_key(|(_, of)| (of.since.is_none(), of.since))?;
             Some(Stale { since: of_input.since, cause: of_input.cause.passed_on(input) })
         });
         if let Some(found) = found {
@@ -59,10 +66,13 @@ fn own(rules: &Rules<'_>, signs: &StaleSigns, facts: &AssetFacts, known: &AssetS
     let asset = &facts.id;
     let causes: Vec<(Option<TimestampMicros>, StaleCause)> = [
         damage(signs, asset),
+        unreadable(rules, asset, known),
         aside(signs, facts, known),
         circuit(rules, signs, asset),
         attempt(known),
         withheld(asset, known),
+        signs.left_out.get(asset).map(|parts| (None, StaleCause::Incomplete { parts: parts.clone() })),
+        rules.looked.too_old.get(asset).map(|check| (None, StaleCause::TooOld { check: check.clone() })),
         promise(rules, signs, asset, known),
         (known.fingerprint != facts.fingerprint).then_some((None, StaleCause::DefinitionChanged)),
     ]
@@ -77,6 +87,20 @@ fn own(rules: &Rules<'_>, signs: &StaleSigns, facts: &AssetFacts, known: &AssetS
 fn damage(signs: &StaleSigns, asset: &AssetId) -> Option<(Option<TimestampMicros>, StaleCause)> {
     let (found, damage) = signs.damaged.get(asset)?;
     Some((Some(*found), StaleCause::Damaged { damage: damage.clone() }))
+}
+
+/// A table that cannot be opened, or of which the version that readers take is gone.
+fn unreadable(
+    rules: &Rules<'_>,
+    asset: &AssetId,
+    known: &AssetSigns,
+) -> Option<(Option<TimestampMicros>, StaleCause)> {
+    let lost = || {
+        let table = table_of(asset).ok().filter(|_| known.published.is_some_and(AssetVersion::is_lost))?;
+        Some(Unreadable::of(&LakeError::VersionLost { table }.into()))
+    };
+    let found = rules.looked.unreadable.get(asset).cloned().or_else(lost)?;
+    Some((None, StaleCause::Unreadable { code: found.code.to_owned(), error: found.error }))
 }
 
 fn aside(
@@ -125,8 +149,8 @@ fn withheld(asset: &AssetId, known: &AssetSigns) -> Option<(Option<TimestampMicr
     is_behind.then_some((Some(known.built_at), StaleCause::Withheld { version }))
 }
 
-/// A step that takes too long says nothing of what the asset holds. What nobody watches any more was told of an earlier version, where
-/// the asset was built since.
+/// A step that takes too long says nothing of what the asset holds. A promise that nobody watches any more is judged here, by what is
+/// known of when the asset was built.
 fn promise(
     rules: &Rules<'_>,
     signs: &StaleSigns,
@@ -134,14 +158,28 @@ fn promise(
     known: &AssetSigns,
 ) -> Option<(Option<TimestampMicros>, StaleCause)> {
     let sla = &rules.steps.get(asset)?.sla;
-    let is_made =
-        |promise: &Promise| *promise != Promise::StepAtMost && sla.promises().any(|one| one == *promise);
-    let is_past = |broken: &BrokenSign| {
-        let is_watched = rules.now.0.saturating_sub(broken.judged_until.0) <= WATCHED_MAX;
-        !is_watched && known.is_built_since(broken.since)
-    };
-    let broken = signs.broken.get(asset)?.iter();
-    let broken = broken.filter(|broken| is_made(&broken.promise) && !is_past(broken));
-    let BrokenSign { promise, since, .. } = broken.min_by_key(|broken| broken.since)?;
-    Some((Some(*since), StaleCause::PromiseBroken { promise: sla.words(*promise) }))
+    let signs = signs.promises.get(asset).map_or(&[][..], Vec::as_slice);
+    let broken = sla.promises().filter(|promise| *promise != Promise::StepAtMost);
+    let broken = broken.filter_map(|promise| {
+        let sign = signs.iter().find(|sign| sign.promise == promise);
+        Some((broken_since(rules, sla, promise, sign, known)?, promise))
+    });
+    let (since, promise) = broken.min()?;
+    Some((Some(since), StaleCause::PromiseBroken { promise: sla.words(promise) }))
+}
+
+fn broken_since(
+    rules: &Rules<'_>,
+    sla: &Sla,
+    promise: Promise,
+    sign: Option<&PromiseSign>,
+    known: &AssetSigns,
+) -> Option<TimestampMicros> {
+    let is_watched = |sign: &&PromiseSign| rules.now.0.saturating_sub(sign.judged_until.0) <= WATCHED_MAX;
+    if let Some(sign) = sign.filter(is_watched) {
+        return sign.broken_since;
+    }
+    let fresh = known.fresh_as_of.map_or(known.built_at, |fresh| fresh.max(known.built_at));
+    let since = sla.broken_since(promise, fresh, rules.now)?;
+    Some(sign.and_then(|sign| sign.broken_since).filter(|_| !known.is_built_since(since)).unwrap_or(since))
 }

@@ -40,6 +40,7 @@ fn name(event: &Event) -> String {
         Event::StepFinished(step) => format!("{} {}", step.asset, step.outcome.as_str()),
         Event::RunFinished(report) => format!("run ends, {}", report.succeeded()),
         Event::TableMaintained(report) => format!("{} maintained", report.table),
+        Event::Pipeline(told) => format!("{} {}", told.asset, told.change.as_str()),
     }
 }
 

@@ -5,15 +5,16 @@ use std::{
     time::Duration,
 };
 
-use millstream_engine::{Clock, DecisionKind, Engine, EngineError, ErrorClass, Event, Observer, Scheduling};
+use millstream_engine::{Clock, DecisionKind, Engine, EngineError, ErrorClass, Event, Observer};
 use millstream_lake::{LakeError, StorageFault};
-use millstream_schedule::{CircuitState, Promise, PromiseState};
+use millstream_schedule::{CircuitPolicy, CircuitState, Promise, PromiseState};
 use millstream_state::{State, StepOutcome, StepRecord};
 use millstream_types::{AssetId, TimestampMicros};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
-use crate::harness::{Act, Call, Definition, Harm, Line, World, block_on};
+use crate::{
+    harness::{Act, Call, Harm, Line, block_on},
+    scheduled::{Process, until, world},
+};
 
 const HOURLY: &str = "
 === sources/events.yaml
@@ -23,47 +24,6 @@ contract: {columns: {id: {type: int64, required: true}}}
 === tables/silver/events.sql
 SELECT id FROM bronze.events
 ";
-
-fn world(text: &str) -> World {
-    let world = World::new(Definition::of(text));
-    world.definition.script.put("events", "a", "id\n1\n2");
-    world
-}
-
-struct Process {
-    engine: Engine,
-    scheduling: Scheduling,
-    task: JoinHandle<()>,
-    cancel: CancellationToken,
-}
-
-impl Process {
-    async fn start(world: &World) -> Self {
-        let (engine, cancel) = (world.engine(&Line::quiet()).await, CancellationToken::new());
-        let (scheduling, kept) = engine.keep_scheduled(cancel.clone(), Duration::ZERO);
-        Self { engine, scheduling, task: tokio::spawn(kept), cancel }
-    }
-
-    async fn stop(self) {
-        self.cancel.cancel();
-        self.task.await.unwrap();
-    }
-
-    fn pass(&self, world: &World, seconds: i64) {
-        world.clock.pass(seconds);
-        self.scheduling.look_at_clock();
-    }
-}
-
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..6_000 {
-        if holds().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("{what}");
-}
 
 async fn logged(state: &State, asset: &str, kind: DecisionKind) -> Vec<String> {
     let mut log = state.schedule_decisions(1_000).await.unwrap();
@@ -124,7 +84,7 @@ fn retries_beyond_the_budget_of_the_hour_are_refused() {
 fn a_source_that_is_away_opens_its_circuit_and_is_read_again_when_it_answers() {
     block_on(async {
         let world = world(HOURLY);
-        let process = Process::start(&world).await;
+        let process = Process::start(&world, &Line::quiet()).await;
         let alarms = Arc::new(Alarms::default());
         process.engine.events().observe(alarms.clone());
         let state = world.state().await;
@@ -230,6 +190,14 @@ fn a_source_with_nothing_new_does_not_speak_for_another_that_fails_behind_the_sa
         }
         world.run().await;
         assert_eq!(failures().await, None);
+        // Attempts of a step that is still tried count, although none is on record as failed yet.
+        let (policy, now) = (CircuitPolicy::default(), world.clock.now());
+        state.change_circuit("shelf", move |circuit| circuit.failed(&policy, now)).await.unwrap();
+        world.run().await;
+        assert_eq!(failures().await, Some(1), "two sources with nothing new say nothing");
+        world.definition.script.put("idle", "b", "id\n2");
+        world.run().await;
+        assert_eq!(failures().await, None, "one that is read does");
     });
 }
 
@@ -266,7 +234,7 @@ contract: {columns: {id: {type: int64, required: true}}}
 ";
         let world = world(text);
         world.definition.script.fail("events", Call::Read, Harm::Lasting, 4);
-        let process = Process::start(&world).await;
+        let process = Process::start(&world, &Line::quiet()).await;
         let state = world.state().await;
         let events = AssetId::new("bronze.events");
         until("it is not set aside", async || {
@@ -296,7 +264,7 @@ fn a_run_of_another_process_that_ends_well_brings_back_what_is_set_aside() {
         let text = HOURLY.replace("schedule: every 1h", "schedule: every 1h\nset_aside_after: 1");
         let world = world(&text);
         world.definition.script.fail("events", Call::Read, Harm::Lasting, 10_000);
-        let process = Process::start(&world).await;
+        let process = Process::start(&world, &Line::quiet()).await;
         let events = AssetId::new("bronze.events");
         until("it is not set aside", async || {
             process.pass(&world, 3_600);
@@ -321,7 +289,7 @@ fn a_promise_that_is_broken_is_recorded_once_and_once_when_it_is_kept_again() {
     block_on(async {
         let text = HOURLY.replace("SELECT id", "/*---\nsla: {at_most: 2h}\n---*/\nSELECT id");
         let world = world(&text);
-        let process = Process::start(&world).await;
+        let process = Process::start(&world, &Line::quiet()).await;
         let state = world.state().await;
         until("nothing is built", async || world.rows("silver.events").await.len() == 2).await;
         let promised = async || {

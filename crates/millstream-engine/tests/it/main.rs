@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod assets;
+mod backfills_cut_short;
 mod build;
 mod changed_contract;
 mod checks;
@@ -10,10 +11,13 @@ mod connections;
 mod dataset;
 mod events;
 mod failing;
+mod following;
 mod harness;
 mod history;
 mod history_rejected;
 mod housekeeping;
+mod intake;
+mod intake_events;
 mod kills;
 mod landing;
 mod landing_bounds;
@@ -36,7 +40,10 @@ mod repairs;
 mod reprocess;
 mod run;
 mod scheduled;
+mod scheduled_apart;
+mod scheduled_kills;
 mod scheduled_others;
+mod scheduled_promises;
 mod scheduled_shared;
 mod schedules;
 mod served;

@@ -409,3 +409,43 @@ fn events_are_accounted_for_and_one_that_is_lost_fails_the_materialisation() {
         assert_eq!(world.features().await, features);
     });
 }
+
+/// More partitions than one commit takes, of which some rows break the contract.
+#[test]
+fn the_receipt_of_a_partitioned_table_is_the_sum_of_those_of_its_chunks() {
+    block_on(async {
+        let text = "
+=== sources/a.yaml
+connector: {type: scripted, place: a}
+contract: {columns: {id: {type: int64, required: true}, day: {type: timestamp, required: true}}}
+=== tables/silver/days.sql
+/*---
+partition: {by: day, column: day}
+checks: [{range: {column: id, min: 1}}]
+---*/
+SELECT id, day FROM bronze.a
+";
+        let world = World::new(Definition::of(text));
+        let put = |part: &str, days: i64, ids: &[i64]| {
+            let rows = (0..days).flat_map(|day| {
+                let day = format!("2026-0{}-{:02}T00:00:00Z", 1 + day / 25, 1 + day % 25);
+                ids.iter().map(move |id| format!("\n{id},{day}"))
+            });
+            world.definition.script.put("a", part, &format!("id,day{}", rows.collect::<String>()));
+        };
+        put("a", 100, &[0, 1]);
+        world.run().await;
+        let of_whole = receipt(&world, "silver.days").await;
+        assert_eq!((of_whole.rows_made, of_whole.rows_out, of_whole.rows_rejected), (200, 100, 100));
+        world.notes.take();
+        put("b", 70, &[2]);
+        world.run().await;
+        let found = receipt(&world, "silver.days").await;
+        assert_eq!((found.proof, found.rows_made), (Proof::RowsMade, 210));
+        assert_eq!((found.rows_out, found.rows_rejected), (140, 70));
+        assert!(found.holds());
+        let notes = world.notes.take();
+        let chunks: Vec<_> = notes.iter().filter(|note| note.contains(" rejected; ")).collect();
+        assert!(chunks.len() > 1, "{notes:?}");
+    });
+}

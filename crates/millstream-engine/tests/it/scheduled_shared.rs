@@ -4,17 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use millstream_engine::{Clock, DecisionKind, Engine, KeepOptions, TriggerError};
 use millstream_state::{
-    Holder, LeaseRequest, LeaseToken, Moment, NewOffer, Offer, OfferChanges, OfferEnd, OfferId,
-    ScheduleRecord, State,
+    Holder, LeaseRequest, LeaseToken, NewOffer, Offer, OfferChanges, OfferEnd, OfferId, ScheduleRecord, State,
 };
 use millstream_types::AssetId;
 
 use crate::{
-    harness::{Definition, Harm, Injection, Line, World, block_on},
-    scheduled::{
-        HOOKED, HOUR, HOURLY, PATIENCE, Process, answered, decisions, every_hour, occupied, settled, until,
-        world,
-    },
+    harness::{Definition, Line, World, block_on},
+    scheduled::{HOOKED, LONG, Process, decisions, ended, occupied, settled, until, world},
 };
 
 const THREE: &str = "
@@ -34,21 +30,21 @@ contract: {columns: {id: {type: int64, required: true}}}
 
 const PLACES: [&str; 3] = ["events", "orders", "visits"];
 
-async fn start(world: &World, line: &Arc<Line>, drain: Duration) -> Process {
+pub(crate) async fn start(world: &World, line: &Arc<Line>, drain: Duration) -> Process {
     Process::start_as(world, line, KeepOptions { drain, shares: true }).await
 }
 
-async fn workers(state: &State, world: &World) -> usize {
+pub(crate) async fn workers(state: &State, world: &World) -> usize {
     state.workers(world.clock.now()).await.unwrap().len()
 }
 
 /// The offers that somebody has claimed and not ended.
-async fn claimed(state: &State) -> Vec<Offer> {
+pub(crate) async fn claimed(state: &State) -> Vec<Offer> {
     let offers = state.offers().await.unwrap().into_iter();
     offers.filter(|offer| offer.worker.is_some() && offer.end.is_none()).collect()
 }
 
-fn worker_of(claimed: &[Offer], asset: &str) -> LeaseToken {
+pub(crate) fn worker_of(claimed: &[Offer], asset: &str) -> LeaseToken {
     claimed.iter().find(|offer| offer.offer.asset.as_str() == asset).unwrap().worker.unwrap()
 }
 
@@ -65,12 +61,10 @@ async fn three(world: &World, state: &State) -> Vec<Process> {
     for place in PLACES {
         settled(state, world, &format!("bronze.{place}"), 1).await;
     }
-    // Each has a place for one step, and it is known how many there are together.
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
     processes
 }
 
-async fn call(processes: &[Process]) {
+pub(crate) async fn call(processes: &[Process]) {
     until("nobody takes the call", async || {
         for process in processes {
             if process.scheduling.triggered("arrived").await.is_ok() {
@@ -216,7 +210,7 @@ fn a_process_that_is_told_to_stop_gives_back_what_it_does_not_end() {
         world.definition.script.put("events", "b", "id\n3");
         call(std::slice::from_ref(&first)).await;
         until("the step does not run", async || claimed(&state).await.len() == 1).await;
-        tokio::time::timeout(PATIENCE / 2, first.stop()).await.expect("the process does not end");
+        ended("the process does not end", first.stop()).await;
         let left = state.offers().await.unwrap();
         let [offer] = left.as_slice() else { panic!("{left:?}") };
         assert_eq!((offer.worker, offer.end.clone()), (None, None));
@@ -234,7 +228,7 @@ fn a_process_that_is_told_to_stop_lets_its_steps_end_while_another_schedules() {
     block_on(async {
         let world = world(HOOKED);
         let state = world.state().await;
-        let first = start(&world, &Line::quiet(), 4 * PATIENCE).await;
+        let first = start(&world, &Line::quiet(), LONG).await;
         settled(&state, &world, "silver.count", 1).await;
         world.definition.script.silence("events", true);
         world.definition.script.put("events", "b", "id\n3");
@@ -306,18 +300,18 @@ fn a_webhook_may_be_called_at_any_process() {
 }
 
 /// An engine of the project of another definition.
-async fn engine_of(world: &World, line: &Arc<Line>, definition: &Definition) -> Engine {
+pub(crate) async fn engine_of(world: &World, line: &Arc<Line>, definition: &Definition) -> Engine {
     world.engine(line).await.reloaded(definition.project.clone()).unwrap()
 }
 
 /// The definition of the project before its source got a contract.
-fn older(world: &World) -> Definition {
+pub(crate) fn older(world: &World) -> Definition {
     let text = HOOKED.replace("{id: {type: int64, required: true}}", "{id: {type: int64}}");
     Definition::with_script_at(&text, world.definition.script.clone(), &world.definition)
 }
 
 /// A process that schedules and runs no steps, once it has offered one of the source.
-async fn only_offers(world: &World, state: &State) -> (Process, Arc<Line>) {
+pub(crate) async fn only_offers(world: &World, state: &State) -> (Process, Arc<Line>) {
     let line = Line::quiet();
     line.refuse(&["claim offered steps"]);
     let process = start(world, &line, Duration::ZERO).await;
@@ -334,6 +328,7 @@ fn a_step_is_left_to_a_process_with_its_definition() {
         let engine = engine_of(&world, &Line::quiet(), &older(&world)).await;
         let second = Process::of(engine, KeepOptions { drain: Duration::ZERO, shares: true });
         until("the second runs no steps", async || workers(&state, &world).await == 2).await;
+        // It looks a few times meanwhile.
         tokio::time::sleep(Duration::from_millis(800)).await;
         let offers = state.offers().await.unwrap();
         let of_source = offers.iter().find(|offer| offer.offer.asset == AssetId::new("bronze.events"));
@@ -410,7 +405,13 @@ fn an_end_of_an_earlier_attempt_is_not_taken_for_that_of_the_present_one() {
         let offers = OfferChanges { offered: &offered, ..OfferChanges::default() };
         let record = ScheduleRecord { lease: worker, assets: &[], decisions: &[] };
         state.record_schedule_with(&record, offers).await.unwrap();
-        assert_eq!(state.claim_offers(worker, &[earlier], world.clock.now()).await.unwrap(), [earlier]);
+        assert_eq!(
+            state
+                .claim_offers(worker, &[(earlier, present.offer.terms.definition)], world.clock.now())
+                .await
+                .unwrap(),
+            [earlier]
+        );
         let because = "another one works on it".to_owned();
         state.end_offer(worker, earlier, &OfferEnd::KeptAway { because }).await.unwrap();
 
@@ -447,61 +448,5 @@ fn an_answer_to_a_process_that_does_not_schedule_counts_for_the_circuit() {
         until("the answer does not count", async || state.circuits().await.unwrap().is_empty()).await;
         first.stop().await;
         second.stop().await;
-    });
-}
-
-/// Lets a tick come to two processes, and waits until everything has followed, and the one on the `harmed` line has come to its point.
-async fn live_through_a_tick(world: &World, lines: [&Arc<Line>; 2], harmed: &Line) {
-    let state = world.state().await;
-    let mut processes = Vec::new();
-    for line in lines {
-        let process = start(world, line, Duration::ZERO).await;
-        let (line, abort) = (line.clone(), process.task.abort_handle());
-        tokio::spawn(async move {
-            line.died().await;
-            abort.abort();
-        });
-        processes.push(process);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    settled(&state, world, "silver.events", 3).await;
-    until("the tick is not answered", async || {
-        answered(&state, "bronze.events", &every_hour()).await == world.clock.now()
-    })
-    .await;
-    // A process that lives on looks again and again, so that it comes to each point. One that only reads has no moment after it.
-    until("the process does not come to its point", async || harmed.struck() || harmed.points().len() > 60)
-        .await;
-    settled(&state, world, "silver.events", 3).await;
-    for process in processes {
-        process.cancel.cancel();
-        let _ = process.task.await;
-    }
-}
-
-#[test]
-fn whichever_process_is_killed_at_any_point_no_tick_is_lost_and_none_doubled() {
-    block_on(async {
-        let origin = world(HOURLY);
-        let process = start(&origin, &Line::quiet(), Duration::ZERO).await;
-        settled(&origin.state().await, &origin, "silver.events", 2).await;
-        process.stop().await;
-        origin.clock.pass(HOUR);
-        origin.definition.script.put("events", "b", "id\n3");
-        for at in 0..44 {
-            let world = origin.fork();
-            let moment = if at % 2 == 0 { Moment::Before } else { Moment::After };
-            let line = Line::harmed(Injection { at, moment, harm: Harm::Death });
-            let quiet = Line::quiet();
-            let lines = if at % 4 < 2 { [&line, &quiet] } else { [&quiet, &line] };
-            live_through_a_tick(&world, lines, &line).await;
-            assert!(line.struck() || moment == Moment::After, "not killed at {at}");
-            assert_eq!(world.rows("bronze.events").await.len(), 3, "killed at {at}");
-            assert_eq!(world.rows("silver.events").await.len(), 3, "killed at {at}");
-            let state = world.state().await;
-            let recorded = state.scheduled_assets().await.unwrap();
-            assert!(recorded.iter().all(|asset| asset.running.is_none()), "killed at {at}");
-            assert_eq!(state.offers().await.unwrap(), [], "killed at {at}");
-        }
     });
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use millstream_engine::{Clock, RunRequest};
+use millstream_engine::{Clock, RunRequest, StaleWatch};
 use millstream_schedule::{
     Circuit, CircuitPolicy, Promise, PromiseState, RecordedAside, RecordedAsset, WatchedPromise,
 };
 use millstream_state::{Holder, LeaseRequest, ScheduleRecord, SlaRecord};
 use millstream_types::{AssetId, Fingerprint, TimestampMicros};
 
-use crate::harness::{Act, Call, Definition, Harm, Line, World, block_on};
+use crate::harness::{Act, Call, Definition, Ended, Harm, Line, World, block_on};
 
 const CHAIN: &str = "
 === sources/events.yaml
@@ -172,6 +172,120 @@ fn open_circuits_and_broken_promises_are_told_until_they_are_over() {
         // Nobody does, and what was told was told of the version before.
         world.clock.pass(600);
         assert_eq!(stale(&world).await, [""; 0]);
+    });
+}
+
+#[test]
+fn a_promise_that_nobody_watches_is_judged_by_when_the_asset_was_built() {
+    block_on(async {
+        let mut world = world().await;
+        world.clock.pass(2 * 3_600);
+        assert_eq!(stale(&world).await, [""; 0], "just as old as it may be");
+        world.clock.pass(60);
+        let found = stale(&world).await;
+        let broken = "silver.events promise_broken 60 s: a promise is broken: at most 2h old";
+        assert!(found.iter().any(|line| line == broken), "{found:?}");
+        // Another promise is another matter, however the first one stood.
+        world.define(&CHAIN.replace("at_most: 2h", "at_most: 3h"));
+        assert_eq!(stale(&world).await, [""; 0]);
+        world.clock.pass(3_600);
+        assert!(stale(&world).await.iter().any(|line| line.ends_with("at most 3h old")));
+        world.definition.script.put("events", "b", "id\n3");
+        world.run().await;
+        assert_eq!(stale(&world).await, [""; 0]);
+    });
+}
+
+const AGED: &str = "
+=== sources/events.yaml
+connector: {type: scripted, place: events}
+contract:
+  columns: {at: {type: timestamp, required: true}}
+  time: at
+  freshness: 1h
+=== tables/gold/total.sql
+SELECT count(*) AS n FROM bronze.events
+";
+
+/// What only the tables tell is told by whoever is asked, and of all that is made of them.
+#[test]
+fn rows_that_are_too_old_and_tables_that_cannot_be_read_are_told_in_every_answer() {
+    block_on(async {
+        let world = World::new(Definition::of(AGED));
+        world.definition.script.put("events", "a", "at\n2026-07-01T00:00:00Z");
+        world.run().await;
+        assert_eq!(stale(&world).await, [""; 0]);
+        let engine = world.engine(&Line::quiet()).await;
+        let mut watch = StaleWatch::default();
+        assert!(engine.stale_news(&mut watch).await.unwrap().unwrap().is_empty());
+        assert!(engine.stale_news(&mut watch).await.unwrap().is_none(), "nothing has happened");
+        world.clock.pass(2 * 3_600);
+        let found = stale(&world).await;
+        assert!(found[0].starts_with("bronze.events too_old: "), "{found:?}");
+        assert!(
+            found[1].starts_with("gold.total upstream: made of `bronze.events`: the rows are"),
+            "{found:?}"
+        );
+        assert_eq!(status(&world).await, ["bronze.events", "gold.total"]);
+        let watched = engine.stale_news(&mut watch).await.unwrap().unwrap();
+        assert_eq!(watched, engine.stale().await.unwrap());
+        let among = engine.stale_among(&[AssetId::new("gold.total")].into()).await.unwrap();
+        assert_eq!(among, watched);
+        // The log of the other table cannot be read any more.
+        world.shelf.lose("lake/gold/total").await;
+        world.clock.pass(600);
+        let found = stale(&world).await;
+        assert!(found[1].starts_with("gold.total unreadable: it cannot be read: "), "{found:?}");
+        assert_eq!(engine.stale_news(&mut watch).await.unwrap().unwrap(), engine.stale().await.unwrap());
+    });
+}
+
+#[test]
+fn parts_that_could_not_be_read_are_told_of_all_that_is_made_of_the_source() {
+    block_on(async {
+        let world = world().await;
+        world.definition.script.put("events", "b", "id\n3\n4");
+        world.definition.script.spoil("events", "b", 0);
+        world.definition.script.put("events", "c", "id\n5");
+        run_badly(&world).await;
+        let found = stale(&world).await;
+        assert!(
+            found[0].starts_with("bronze.events incomplete: parts of it could not be read: "),
+            "{found:?}"
+        );
+        assert!(found.iter().any(|line| line.starts_with("gold.total upstream: ")), "{found:?}");
+    });
+}
+
+/// Versions of views and datasets are not those of a set: they are served as they are.
+#[test]
+fn what_is_no_table_is_never_withheld() {
+    block_on(async {
+        let text = "
+=== sources/events.yaml
+connector: {type: scripted, place: events}
+contract: {columns: {id: {type: int64, required: true}, at: {type: timestamp, required: true}}}
+=== tables/gold/once.sql
+/*---
+checks: [{unique: id, severity: halt}]
+---*/
+SELECT id FROM bronze.events
+=== features/events.yaml
+entity: {name: event, key: id}
+views: {v: {from: bronze.events, time: at, features: {n: {column: id}}}}
+services: {s: [v.*]}
+";
+        let world = World::new(Definition::of(text));
+        world.definition.script.put("events", "a", "id,at\n1,2026-01-01T00:00:00Z");
+        assert!(matches!(world.act(&Act::RunAll(RunRequest::default())).await, Ended::Well(_)));
+        world.definition.script.put("events", "b", "id,at\n1,2026-01-01T01:00:00Z");
+        assert!(matches!(world.act(&Act::RunAll(RunRequest::default())).await, Ended::Badly(_)));
+        let found = stale(&world).await;
+        assert!(found.iter().any(|line| line.starts_with("bronze.events withheld ")), "{found:?}");
+        let others = found.iter().filter(|line| line.starts_with("view:") || line.starts_with("service:"));
+        for line in others {
+            assert!(line.contains(" upstream "), "{line}");
+        }
     });
 }
 

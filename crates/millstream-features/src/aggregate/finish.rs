@@ -144,3 +144,12 @@ pub(crate) fn ratio(numerator: ValueRef<'_>, denominator: ValueRef<'_>, scales: 
         .map(|(value, scale)| value.as_float().map(|value| value / 10_f64.powi(i32::from(scale))));
     below.filter(|below| *below != 0.0).and_then(|below| Some(above? / below))
 }
+
+/// What `later` has more than what is in `both` beside it: null when both are null, a null beside a number is zero.
+pub(crate) fn change(later: ValueRef<'_>, both: ValueRef<'_>, scales: [i8; 2]) -> Option<f64> {
+    let [later, both] = [(later, scales[0]), (both, scales[1])]
+        .map(|(value, scale)| value.as_float().map(|value| value / 10_f64.powi(i32::from(scale))));
+    let both = both?;
+    let later = later.unwrap_or(0.0);
+    Some(later - (both - later))
+}

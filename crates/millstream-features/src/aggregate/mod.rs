@@ -43,7 +43,7 @@ pub use value::{Order, Value, ValueRef};
 pub(crate) use bytes::{Reader, Writer};
 pub(crate) use column::{Column, Data, Kind, build};
 pub(crate) use exact::Parts;
-pub(crate) use finish::{Finish, Outgrown, fits_decimal, ratio};
+pub(crate) use finish::{Finish, Outgrown, change, fits_decimal, ratio};
 pub(crate) use quantile::between;
 pub(crate) use recency::seconds;
 pub(crate) use short::StateShape;

@@ -104,9 +104,13 @@ fn renumbered(value: &FeatureValue, place: &mut impl FnMut(usize) -> usize) -> F
         FeatureValue::Window { measure: Measure::One(one), window } => {
             FeatureValue::Window { measure: Measure::One(operand(one)), window: *window }
         }
-        FeatureValue::Window { measure: Measure::Ratio { numerator, denominator }, window } => {
+        FeatureValue::Window { measure: Measure::Ratio { numerator, denominator, against }, window } => {
             let (numerator, denominator) = (operand(numerator), operand(denominator));
-            FeatureValue::Window { measure: Measure::Ratio { numerator, denominator }, window: *window }
+            let measure = Measure::Ratio { numerator, denominator, against: *against };
+            FeatureValue::Window { measure, window: *window }
+        }
+        FeatureValue::Window { measure: Measure::Change(one), window } => {
+            FeatureValue::Window { measure: Measure::Change(operand(one)), window: *window }
         }
     }
 }

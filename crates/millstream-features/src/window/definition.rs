@@ -85,7 +85,7 @@ impl Operand {
     }
 }
 
-/// One aggregation, or the ratio of two.
+/// One aggregation, the ratio of two, or how one has changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
@@ -94,7 +94,24 @@ pub enum Measure {
     Ratio {
         numerator: Operand,
         denominator: Operand,
+        /// The window of the denominator, where it has one of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        against: Option<Span>,
     },
+    /// The value over the window less the value over the one of the same length before it: a count or a sum. The change is a float,
+    /// and null where neither window has a value; one without a value counts as zero beside one that has one.
+    Change(Operand),
+}
+
+impl Measure {
+    /// The operands, in their order.
+    #[must_use]
+    pub fn operands(&self) -> Vec<&Operand> {
+        match self {
+            Self::One(operand) | Self::Change(operand) => vec![operand],
+            Self::Ratio { numerator, denominator, .. } => vec![numerator, denominator],
+        }
+    }
 }
 
 /// A measure over a window.
@@ -105,6 +122,20 @@ pub struct Feature {
 }
 
 impl Feature {
+    /// The windows that the feature sees: its own, and the one that is compared with it.
+    #[must_use]
+    pub fn windows(&self) -> [Window; 2] {
+        let below = match &self.measure {
+            Measure::Ratio { against: Some(length), .. } => Some(*length),
+            // The window before is what a window twice as long has more.
+            Measure::Change(_) => {
+                self.window.length.map(|length| Span::from_ms(length.ms().saturating_mul(2)))
+            }
+            _ => self.window.length,
+        };
+        [self.window, Window { length: below, ..self.window }]
+    }
+
     /// One aggregation over a window.
     #[must_use]
     pub fn new(aggregation: Aggregation, column: Option<usize>, window: Window) -> Self {

@@ -16,13 +16,13 @@ use super::{
     evaluate::GroupValues,
     events::{Grouped, Reads, Sorted, events_of},
     kernel::{self, Chosen, Computed, Input, Prefix},
-    layout::{Layout, Planned, Read},
+    layout::{Layout, Planned},
     seen::{self, Seen},
     slide::CutOffs,
 };
 use crate::{
     FeatureError,
-    aggregate::{Column, Data, Value, ValueRef, ratio},
+    aggregate::{Column, Data, Value, ValueRef},
     asof::KnownTimes,
 };
 
@@ -164,18 +164,22 @@ impl<'a> EntityGroup<'a> {
     fn feature(&mut self, layout: &Layout, feature: &Planned) -> Result<Computed, FeatureError> {
         let seen = self.seen(feature.window);
         let numerator = kernel::operand(self, layout, &feature.numerator, &seen)?;
-        let Some(denominator) = &feature.denominator else { return Ok(numerator) };
-        let below = kernel::operand(self, layout, denominator, &seen)?;
-        // A ratio has no value where its numerator or its denominator is more than can be held.
+        let Some(second) = &feature.second else { return Ok(numerator) };
+        let seen = self.seen(second.window);
+        let below = kernel::operand(self, layout, &second.read, &seen)?;
+        // There is no value where one of the two is more than can be held.
         let mut outgrown = [numerator.outgrown, below.outgrown].concat();
         outgrown.sort_unstable();
         outgrown.dedup();
         let (numerator, below) = (Column::new(&numerator.values)?, Column::new(&below.values)?);
-        let scale = |read: &Read| read.value_scale();
-        let scales = [scale(&feature.numerator), scale(denominator)];
-        let ratios: Float64Array =
-            (0..numerator.len()).map(|row| ratio(numerator.value(row), below.value(row), scales)).collect();
-        Ok(Computed { values: Arc::new(ratios), outgrown })
+        let is_outgrown =
+            |row: usize| u32::try_from(row).is_ok_and(|row| outgrown.binary_search(&row).is_ok());
+        let joined = |row: usize| match is_outgrown(row) {
+            true => None,
+            false => feature.joined(second, numerator.value(row), below.value(row)),
+        };
+        let values: Float64Array = (0..numerator.len()).map(joined).collect();
+        Ok(Computed { values: Arc::new(values), outgrown })
     }
 
     fn seen(&mut self, window: Window) -> Arc<Seen> {
@@ -271,8 +275,12 @@ impl<'a> EntityGroup<'a> {
 fn distinct_windows(layout: &Layout) -> Vec<Window> {
     let mut windows: Vec<Window> = Vec::new();
     for feature in &layout.features {
-        if !windows.contains(&feature.window) {
-            windows.push(feature.window);
+        for window in
+            [Some(feature.window), feature.second.as_ref().map(|second| second.window)].into_iter().flatten()
+        {
+            if !windows.contains(&window) {
+                windows.push(window);
+            }
         }
     }
     windows

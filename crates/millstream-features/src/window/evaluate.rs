@@ -250,7 +250,7 @@ fn seen_times(labels: Labels<'_>, features: &[Feature]) -> (i64, i64) {
     let times = labels.time.values();
     let min = times.iter().copied().min().unwrap_or(0);
     let max = times.iter().copied().max().unwrap_or(0);
-    let windows = || features.iter().map(|feature: &Feature| feature.window);
+    let windows = || features.iter().flat_map(Feature::windows);
     let start = windows().map(|window: Window| window.start(min)).min().unwrap_or(i64::MAX);
     let end = windows().map(|window: Window| window.end(max)).max().unwrap_or(i64::MIN);
     (start, end)

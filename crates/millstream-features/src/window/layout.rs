@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use super::definition::{Feature, Measure, Operand, Window};
 use crate::{
     FeatureError,
-    aggregate::{Aggregate, Finish, State, Value, micros, ratio},
+    aggregate::{Aggregate, Aggregation, Finish, State, Value, ValueRef, change, micros, ratio},
 };
 
 /// Features ready to be computed.
@@ -29,7 +29,24 @@ pub(crate) struct Slot {
 pub(crate) struct Planned {
     pub(crate) window: Window,
     pub(crate) numerator: Read,
-    pub(crate) denominator: Option<Read>,
+    pub(crate) second: Option<Second>,
+}
+
+/// The second value that a feature is made of.
+#[derive(Debug, Clone)]
+pub(crate) struct Second {
+    pub(crate) read: Read,
+    pub(crate) window: Window,
+    pub(crate) joined: Joined,
+}
+
+/// What a feature makes of its two values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Joined {
+    /// The first divided by the second.
+    Ratio,
+    /// The second is of a window twice as long, of which the first is the later half.
+    Change,
 }
 
 /// How a slot is read.
@@ -52,25 +69,35 @@ impl Layout {
         let mut slots: IndexMap<SlotKey, Slot> = IndexMap::new();
         let mut planned = Vec::with_capacity(features.len());
         for feature in features {
-            let window = feature.window;
-            let mut read = |operand: &Operand| read(operand, window, columns, &mut slots);
-            let (numerator, denominator) = match &feature.measure {
-                Measure::One(operand) => (read(operand)?, None),
-                Measure::Ratio { numerator, denominator } => (read(numerator)?, Some(read(denominator)?)),
+            let [window, below] = feature.windows();
+            let mut read = |operand: &Operand, window| read(operand, window, columns, &mut slots);
+            let (numerator, second) = match &feature.measure {
+                Measure::One(operand) => (read(operand, window)?, None),
+                Measure::Ratio { numerator, denominator, .. } => {
+                    let second =
+                        Second { read: read(denominator, below)?, window: below, joined: Joined::Ratio };
+                    (read(numerator, window)?, Some(second))
+                }
+                Measure::Change(operand) => {
+                    check_change(operand, window)?;
+                    let second =
+                        Second { read: read(operand, below)?, window: below, joined: Joined::Change };
+                    (read(operand, window)?, Some(second))
+                }
             };
-            if denominator.is_some() {
+            if let Some(second) = &second {
                 let scalar = |read: &Read| {
                     matches!(
                         read.finish.output,
                         DataType::Int64 | DataType::Float64 | DataType::Decimal128(..)
                     )
                 };
-                if ![Some(&numerator), denominator.as_ref()].into_iter().flatten().all(scalar) {
+                if ![&numerator, &second.read].into_iter().all(scalar) {
                     let reason = "both sides must be a count, a sum or a float";
                     return Err(FeatureError::Parameter { aggregation: "ratio", reason });
                 }
             }
-            planned.push(Planned { window, numerator, denominator });
+            planned.push(Planned { window, numerator, second });
         }
         Ok(Self { slots: slots.into_values().collect(), features: planned })
     }
@@ -88,7 +115,7 @@ impl Layout {
 
 impl Planned {
     pub(crate) fn output_type(&self) -> DataType {
-        match self.denominator {
+        match self.second {
             Some(_) => DataType::Float64,
             None => self.numerator.finish.output.clone(),
         }
@@ -102,14 +129,34 @@ impl Planned {
             state.and_then(|state| read.finish.value(state, 0).ok()).unwrap_or(Value::Null)
         };
         let numerator = one(&self.numerator);
-        match &self.denominator {
+        match &self.second {
             None => numerator,
-            Some(denominator) => {
-                let scales = [self.numerator.value_scale(), denominator.value_scale()];
-                ratio(numerator.borrowed(), one(denominator).borrowed(), scales)
-                    .map_or(Value::Null, Value::Float)
+            Some(second) => {
+                let joined = self.joined(second, numerator.borrowed(), one(&second.read).borrowed());
+                joined.map_or(Value::Null, Value::Float)
             }
         }
+    }
+
+    /// What the feature makes of its two values.
+    pub(crate) fn joined(&self, second: &Second, one: ValueRef<'_>, other: ValueRef<'_>) -> Option<f64> {
+        let scales = [self.numerator.value_scale(), second.read.value_scale()];
+        match second.joined {
+            Joined::Ratio => ratio(one, other, scales),
+            Joined::Change => change(one, other, scales),
+        }
+    }
+}
+
+/// A change is computed of what two windows have and a longer one has, so the aggregation has to be one that is added up.
+fn check_change(operand: &Operand, window: Window) -> Result<(), FeatureError> {
+    let parameter = |reason| Err(FeatureError::Parameter { aggregation: "change", reason });
+    if !matches!(operand.aggregation, Aggregation::Count | Aggregation::CountIf | Aggregation::Sum) {
+        return parameter("it is of a count, a count_if or a sum");
+    }
+    match window.length {
+        Some(_) => Ok(()),
+        None => parameter("it needs a window: all time has none before it"),
     }
 }
 

@@ -162,7 +162,11 @@ fn history(seed: u64, features: &[Feature], ttl: Option<Span>) {
             let chunk = Chunk { covered, ..chunk(epoch) };
             let chunk_events = EntityEvents::new(&view, &batch(&definition, &rows)).unwrap();
             for _ in 0..random.random_range(1..3) {
-                store.change(&chunk_events, |record, at| view.apply(record, &chunk_events, at, &chunk, now));
+                // Some come as a batch of the lake, some as one of a log.
+                store.change(&chunk_events, |record, at| match epoch % 3 {
+                    0 => view.apply(record, &chunk_events, at, &chunk, now),
+                    _ => view.feed(record, &chunk_events, at, &chunk, now),
+                });
             }
             lake.extend(rows);
         }
@@ -256,7 +260,11 @@ fn more_than_a_feature_can_hold_is_degraded_and_never_the_default() {
         one(Aggregation::Sum, Some(INT)),
         one(Aggregation::Distinct { bound: 1 }, Some(TEXT)),
         one(Aggregation::MostFrequent { bound: 1 }, Some(INT)),
-        Measure::Ratio { numerator: sum(), denominator: Operand::new(Aggregation::Count, None) },
+        Measure::Ratio {
+            numerator: sum(),
+            denominator: Operand::new(Aggregation::Count, None),
+            against: None,
+        },
         one(Aggregation::Mean, Some(INT)),
     ];
     let features = measures.map(|measure| Feature { measure, window: minutes(60) });

@@ -416,7 +416,7 @@ fn a_ratio_and_a_rate_come_out_of_a_view_too() {
         default: None,
     };
     case.definition.features = vec![
-        feature("basket", Measure::Ratio { numerator: spent, denominator: count() }),
+        feature("basket", Measure::Ratio { numerator: spent, denominator: count(), against: None }),
         feature("pace", Measure::One(rate)),
     ];
     let values = case.join(&[1, 0], &[case.batch()], 1);

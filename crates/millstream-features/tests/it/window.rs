@@ -4,14 +4,18 @@
 use millstream_features::{
     aggregate::{Aggregation, Order, Value},
     view::{MARK_LAG, Status},
-    window::{DAY, Feature, HOUR, Measure, Window},
+    window::{DAY, Feature, HOUR, Measure, Operand, Window},
 };
+use millstream_types::Span;
 use rand::{SeedableRng, rngs::SmallRng, seq::SliceRandom};
 
 use crate::{
     naive::{Expected, expected, seen},
     online_world::{applied, online_view, read},
-    world::{Event, FLAG, FLOAT, INT, TEXT, World, features, minutes, operands, shown, windows},
+    world::{
+        DECIMAL, Event, FLAG, FLOAT, INT, TEXT, World, against, changing, features, minutes, operands, shown,
+        windows,
+    },
 };
 
 fn all_features() -> Vec<Feature> {
@@ -49,6 +53,76 @@ fn every_aggregation_equals_the_double_loop() {
         }
     }
     assert!(compared > 100_000);
+}
+
+/// The number that the double loop gives, with its scale taken away; null where it gives none.
+fn number(operand: &Operand, world: &World, at: (u32, i64), window: Window) -> Option<f64> {
+    let decimal = if operand.column == Some(DECIMAL) { 100.0 } else { 1.0 };
+    match expected(operand, &seen(world, at.0, at.1, window), at.1) {
+        Expected::Exactly(Value::Int(value)) => Some(value as f64),
+        Expected::Exactly(Value::Float(value)) => Some(value),
+        Expected::Exactly(Value::Decimal(value)) => Some(value as f64 / decimal),
+        Expected::Exactly(_) => None,
+        Expected::About(value) => Some(value),
+        Expected::Outgrown | Expected::Unknown => Some(f64::NAN),
+    }
+}
+
+#[test]
+fn changes_and_ratios_to_longer_windows_equal_the_double_loop() {
+    let mut compared = 0;
+    for (seed, events, labels) in [(5, 150, 60), (6, 900, 40)] {
+        let world = World::random(seed, events, labels);
+        for window in windows().into_iter().filter(|window| window.length.is_some()) {
+            let twice = Span::from_ms(window.length.unwrap().ms() * 2);
+            let count = Operand::new(Aggregation::Count, None);
+            let mut features: Vec<Feature> = changing()
+                .into_iter()
+                .map(|operand| Feature { measure: Measure::Change(operand), window })
+                .collect();
+            let against = Some(against(window));
+            features.extend(changing().into_iter().map(|numerator| Feature {
+                measure: Measure::Ratio { numerator, denominator: count.clone(), against },
+                window,
+            }));
+            let found = world.evaluate(&features, 2);
+            for (row, label) in world.labels.iter().enumerate() {
+                let (Some(entity), Some(at)) = *label else { continue };
+                for (feature, column) in features.iter().zip(&found) {
+                    let over = |operand: &Operand, length| {
+                        number(operand, &world, (entity, at), Window { length, ..window })
+                    };
+                    let expected = match &feature.measure {
+                        Measure::Change(operand) => {
+                            let (later, both) = (over(operand, window.length), over(operand, Some(twice)));
+                            both.map(|both| {
+                                let later = later.unwrap_or(0.0);
+                                later - (both - later)
+                            })
+                        }
+                        Measure::Ratio { numerator, denominator, .. } => {
+                            let below = over(denominator, against).filter(|below| *below != 0.0);
+                            over(numerator, window.length).zip(below).map(|(above, below)| above / below)
+                        }
+                        Measure::One(_) => unreachable!("only the other two are asked for"),
+                    };
+                    let context = || format!("{feature:?} at {at}, seed {seed}");
+                    compared += 1;
+                    match (&column[row], expected) {
+                        (Value::Null, None) => {}
+                        // The double loop and the features tell apart what is beyond a type, and what is no number.
+                        (_, Some(expected)) if expected.is_nan() => {}
+                        (Value::Float(found), Some(expected)) => {
+                            let near = (found - expected).abs() <= expected.abs().max(1.0) * 1e-9;
+                            assert!(found == &expected || near, "{found} is not {expected}: {}", context());
+                        }
+                        (found, expected) => panic!("{found:?} is not {expected:?}: {}", context()),
+                    }
+                }
+            }
+        }
+    }
+    assert!(compared > 10_000);
 }
 
 fn check(found: &Value, expected: Expected, context: impl Fn() -> String) {

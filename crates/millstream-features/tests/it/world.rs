@@ -309,7 +309,32 @@ pub(crate) fn features(window: Window) -> Vec<Feature> {
         Operand::new(Aggregation::Sum, Some(DECIMAL)),
         Operand::new(Aggregation::Mean, Some(WILD)),
     ] {
-        features.push(Feature { measure: Measure::Ratio { numerator, denominator: count.clone() }, window });
+        let measure =
+            |against| Measure::Ratio { numerator: numerator.clone(), denominator: count.clone(), against };
+        features.push(Feature { measure: measure(None), window });
+        features.push(Feature { measure: measure(Some(against(window))), window });
+    }
+    if window.length.is_some() {
+        features.extend(
+            changing().into_iter().map(|operand| Feature { measure: Measure::Change(operand), window }),
+        );
     }
     features
+}
+
+/// A window of another length, with hops of another size.
+pub(crate) fn against(window: Window) -> millstream_types::Span {
+    let length = window.length.map_or(DAY, |length| i64::try_from(length.ms()).unwrap() * 1_000);
+    millstream_types::Span::from_ms(u64::try_from((length * 3 + 13 * HOUR) / 1_000).unwrap())
+}
+
+/// What has a change.
+pub(crate) fn changing() -> Vec<Operand> {
+    let mut operands = vec![
+        Operand::new(Aggregation::Count, None),
+        Operand::new(Aggregation::CountIf, Some(FLAG)),
+        Operand { filter: Some(FLAG), ..Operand::new(Aggregation::Sum, Some(INT)) },
+    ];
+    operands.extend([INT, FLOAT, DECIMAL, WILD].map(|column| Operand::new(Aggregation::Sum, Some(column))));
+    operands
 }

@@ -22,15 +22,15 @@ use object_store::{
 use crate::support::{ids, schema, stage_batch, table};
 
 #[derive(Debug)]
-struct Faulty {
-    inner: InMemory,
+pub(crate) struct Faulty {
+    pub inner: InMemory,
     /// How many of a thousand strikes fail; a request may be struck before it is done and after it.
-    rate: AtomicU64,
+    pub rate: AtomicU64,
     random: AtomicU64,
 }
 
 impl Faulty {
-    fn new(seed: u64) -> Arc<Self> {
+    pub(crate) fn new(seed: u64) -> Arc<Self> {
         Arc::new(Self { inner: InMemory::new(), rate: AtomicU64::new(0), random: AtomicU64::new(seed) })
     }
 
@@ -84,6 +84,7 @@ impl ObjectStore for Faulty {
     }
 
     async fn get_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.strike()?;
         self.inner.get_ranges(path, ranges).await
     }
 

@@ -6,6 +6,7 @@
 mod checkpoints;
 mod commits;
 mod crash;
+mod damage;
 mod faults;
 mod file_table;
 mod foreign;

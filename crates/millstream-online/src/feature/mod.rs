@@ -1,6 +1,7 @@
-//! Views in the store: chunks of the lake's events and pushed rows go into records, and what of them counts once is
+//! Views in the store: chunks of the lake's events, batches of a log's and pushed rows go into records, and what of them counts once is
 //! decided record by record, so that a process may be killed at any moment and another goes on.
 
+mod feed;
 mod materialize;
 mod push;
 
@@ -11,6 +12,7 @@ use crate::{
     store::{Change, EntityKey},
 };
 
+pub use feed::feed;
 pub use materialize::{Applied, apply_chunk, fill, remove_older, replace_entities, settle};
 pub use push::{PushTarget, PushedRows, Pushes};
 

@@ -19,6 +19,7 @@ use bytes::Bytes;
 use crate::error::{OnlineError, Result};
 
 pub use check::RECORD_BYTES_MAX;
+pub use embedded::entries::{Durability, Entry, EntryChange, EntryStore};
 pub use key::{ENTITY_BYTES_MAX, EntityKey, RecordKey};
 pub use options::{EmbeddedOptions, RedisOptions, ReplicaWait, StoreOptions, open};
 

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 
-use super::{OnlineStore, embedded::Embedded};
+use super::{OnlineStore, embedded::Reopening};
 use crate::error::{OnlineError, Result};
 
 /// Settings of either store; the address decides which count.
@@ -89,7 +89,7 @@ pub fn open<'a>(location: &'a str, options: &'a StoreOptions) -> BoxFuture<'a, R
             if !folder.is_absolute() {
                 return Err(refused(location, "the folder has to be absolute"));
             }
-            let store: Arc<dyn OnlineStore> = Arc::new(Embedded::open(folder, &options.embedded).await?);
+            let store: Arc<dyn OnlineStore> = Arc::new(Reopening::open(folder, &options.embedded).await?);
             return Ok(store);
         }
         match location.split_once("://") {

@@ -34,14 +34,14 @@ use tempfile::TempDir;
 
 use crate::place::{Place, Store, open_folder};
 
-const NOW: i64 = 20_000 * DAY;
-const ENTITIES: i64 = 40;
+pub(crate) const NOW: i64 = 20_000 * DAY;
+pub(crate) const ENTITIES: i64 = 40;
 const LOG: &str = "pushed";
 
 /// Entity, event time, value.
-type Row = (i64, i64, f64);
+pub(crate) type Row = (i64, i64, f64);
 
-fn view(name: &str) -> OnlineView {
+pub(crate) fn view(name: &str) -> OnlineView {
     let window = |aggregation, column, window| FeatureValue::Window {
         measure: Measure::One(Operand::new(aggregation, column)),
         window,
@@ -73,7 +73,7 @@ fn view(name: &str) -> OnlineView {
     .unwrap()
 }
 
-fn batch(view: &OnlineView, rows: &[Row]) -> RecordBatch {
+pub(crate) fn batch(view: &OnlineView, rows: &[Row]) -> RecordBatch {
     let times = || rows.iter().map(|(_, time, _)| *time).collect::<Vec<_>>();
     let instants = |times: Vec<i64>| TimestampMicrosecondArray::from(times).with_timezone("UTC");
     let columns: Vec<ArrayRef> = vec![
@@ -91,7 +91,10 @@ fn chunk(epoch: u64, chunk: u64) -> Chunk {
 }
 
 /// The newest value, the count and the sum of each entity.
-async fn answers(store: &Store, view: &OnlineView) -> Vec<(Option<f64>, i64, Option<f64>, Option<f64>)> {
+pub(crate) async fn answers(
+    store: &Store,
+    view: &OnlineView,
+) -> Vec<(Option<f64>, i64, Option<f64>, Option<f64>)> {
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..ENTITIES));
     let keys = view.entity_keys(&[ids]).unwrap().into_iter().flatten();
     let keys: Vec<RecordKey> =

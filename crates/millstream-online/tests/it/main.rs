@@ -10,6 +10,8 @@
 mod conformance;
 mod damage;
 mod feature;
+mod feed;
+mod full_disk;
 mod kills;
 mod model;
 mod place;

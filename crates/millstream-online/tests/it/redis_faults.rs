@@ -82,7 +82,7 @@ fn run(port: u16, folder: &TempDir, arguments: &[&str]) -> Child {
         .unwrap();
     let started = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(started.elapsed() < Duration::from_secs(30), "the server did not start");
+        assert!(started.elapsed() < HANG, "the server did not start");
         thread::sleep(Duration::from_millis(20));
     }
     process
@@ -95,6 +95,9 @@ impl Drop for Server {
         let _ = self.process.wait();
     }
 }
+
+/// Longer than anything here takes on a machine that stands still for a while: only what never ends takes so long.
+const HANG: Duration = Duration::from_secs(300);
 
 /// Options that do not make a test wait.
 fn quick() -> RedisOptions {
@@ -114,7 +117,7 @@ async fn a_server_that_is_not_there_is_named_without_the_password() {
     let error = open(&url, &StoreOptions { redis: quick(), ..StoreOptions::default() }).await.unwrap_err();
     assert_eq!((error.code(), error.retryable()), ("MS-1008", true), "{error:?}");
     assert!(!format!("{error:?}").contains("secret"), "{error:?}");
-    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(started.elapsed() < HANG);
     let error = open("redis://:secret@host:port/", &StoreOptions::default()).await.unwrap_err();
     assert_eq!(error.code(), "MS-1001");
     assert!(!format!("{error:?}").contains("secret"), "{error:?}");
@@ -163,12 +166,12 @@ async fn a_server_that_comes_back_is_used_again() {
     let started = Instant::now();
     let error = store.read(&[key(1, "a")]).await.unwrap_err();
     assert!(["MS-1008", "MS-1009"].contains(&error.code()), "{error:?}");
-    assert!(error.retryable() && started.elapsed() < Duration::from_secs(10));
+    assert!(error.retryable() && started.elapsed() < HANG);
     let error = add_one(&store, 1, &[entity("a")], &[], None, true).await.unwrap_err();
     assert!(error.retryable(), "nothing was stored: {error:?}");
     server.restart();
     // The first calls may still get the news of the broken connection.
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + HANG;
     while store.read(&[key(1, "a")]).await.is_err() {
         assert!(Instant::now() < deadline);
     }
@@ -258,8 +261,7 @@ async fn a_record_that_others_always_change_first_is_given_up() {
     };
     let update =
         Update { space: 1, entities: &a, change: &mut change, marks: &[], append: None, durable: false };
-    let error =
-        tokio::time::timeout(Duration::from_secs(30), store.update(update)).await.unwrap().unwrap_err();
+    let error = tokio::time::timeout(HANG, store.update(update)).await.unwrap().unwrap_err();
     assert!(!error.retryable() || error.code() == "MS-1011", "{error:?}");
     assert!(attempts > 1);
 }

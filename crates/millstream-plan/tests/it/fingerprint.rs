@@ -71,6 +71,8 @@ fn source() -> SourceSpec {
             }],
             on_violation: Severity::Quarantine,
             halt_above: None,
+            halt_window: None,
+            future: None,
         },
     }
 }

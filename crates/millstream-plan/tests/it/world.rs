@@ -48,6 +48,7 @@ pub(crate) fn facts(line: &str) -> AssetFacts {
         needs: Default::default(),
         passes_through: kind == "view",
         reads_outside: kind == "source",
+        follows_events: false,
         schedule: Schedule::of(if by_hand.is_empty() { Trigger::OnChange } else { Trigger::Manual }),
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     decode::Written,
     file::{
         BoundFile, DecayFile, FEATURE_BESIDE, FEATURE_KINDS, FeatureBesideFile, HistogramFile, KFile,
-        OfColumnFile, QuantileOfFile, RateFile, RatioFile, TrendFile,
+        OfColumnFile, QuantileOfFile, RateFile, RatioFile, TrendFile, aggregations,
     },
     words,
 };
@@ -35,6 +35,7 @@ pub(super) fn feature(context: &Context<'_>, name: &Located<String>, node: &Node
     let value = match key.value.as_str() {
         "column" => context.faults.decode_at(body, key.at).map(FeatureValue::Column),
         "ratio" => ratio(context, key, body),
+        "change" => change(context, key, body, window.is_some()),
         _ => aggregate(context, key, body).map(FeatureValue::Aggregate),
     };
     if let Some(window) = &window {
@@ -112,19 +113,56 @@ fn parts<'a>(
 
 fn ratio(context: &Context<'_>, key: &Located<String>, body: &Node) -> Option<FeatureValue> {
     let RatioFile { numerator, denominator } = context.faults.decode_at(body, key.at)?;
-    let side = |node: &Node| {
-        let kinds: Vec<_> =
-            FEATURE_KINDS.into_iter().filter(|kind| !matches!(*kind, "column" | "ratio")).collect();
-        let ((key, body), beside) = parts(context, node.at, node, &kinds, &["where"])?;
-        let aggregate = aggregate(context, key, body);
-        let filter = match beside.into_iter().next() {
-            Some((key, node)) => Some(condition(context, context.faults.decode_at(&node, key.at)?)?),
-            None => None,
-        };
-        Some(AggregateSpec { filter, ..aggregate? })
-    };
-    let (numerator, denominator) = (side(&numerator), side(&denominator));
-    Some(FeatureValue::Ratio { numerator: numerator?, denominator: denominator? })
+    let numerator = side(context, &numerator, &["where"]);
+    let (denominator, against) = side(context, &denominator, &["where", "window"])?;
+    Some(FeatureValue::Ratio { numerator: numerator?.0, denominator, against })
+}
+
+/// `change: {sum: amount}`, over a window that has one before it.
+fn change(
+    context: &Context<'_>,
+    key: &Located<String>,
+    body: &Node,
+    has_window: bool,
+) -> Option<FeatureValue> {
+    if !has_window {
+        let hint = "add how long both windows are, as in `{change: {sum: amount}, window: 7d}`";
+        context.error(codes::WRONG_WINDOW, "a change needs a window", key.at, hint);
+    }
+    let (aggregate, _) = side(context, body, &["where"])?;
+    if matches!(aggregate.kind, Aggregation::Count | Aggregation::CountIf | Aggregation::Sum) {
+        return has_window.then_some(FeatureValue::Change(aggregate));
+    }
+    let message = format!("`{}` has no change", aggregate.kind.name());
+    context.error(codes::WRONG_FEATURE, message, aggregate.at, "take a `count`, a `count_if` or a `sum`");
+    None
+}
+
+/// One aggregation of several, with what stands beside it, and its own window.
+fn side(
+    context: &Context<'_>,
+    node: &Node,
+    beside: &[&'static str],
+) -> Option<(AggregateSpec, Option<Span>)> {
+    let kinds: Vec<_> = aggregations().collect();
+    let ((key, body), beside) = parts(context, node.at, node, &kinds, beside)?;
+    let aggregate = aggregate(context, key, body);
+    let (mut filter, mut window) = (None, None);
+    for (key, node) in beside {
+        if key.value == "where" {
+            filter = Some(condition(context, context.faults.decode_at(&node, key.at)?)?);
+        } else {
+            let written: Located<Written<Span>> = context.faults.decode_at(&node, key.at)?;
+            if written.value.0 < WINDOW_MIN {
+                let message = format!("the window `{}` is shorter than `{WINDOW_MIN}`", written.value.0);
+                let hint = format!("write `{WINDOW_MIN}` or longer, or leave it out");
+                context.error(codes::WRONG_WINDOW, message, written.at, hint);
+                return None;
+            }
+            window = Some(written.value.0);
+        }
+    }
+    Some((AggregateSpec { filter, ..aggregate? }, window))
 }
 
 fn aggregate(context: &Context<'_>, key: &Located<String>, body: &Node) -> Option<AggregateSpec> {

@@ -17,6 +17,7 @@ use crate::{
 pub(super) const DEFAULT: &str = "default";
 const LAKE: &str = ".millstream/lake";
 const STATE: &str = ".millstream/state.db";
+const LOG: &str = ".millstream/log";
 const ONLINE: &str = ".millstream/online";
 /// Steps at once that no machine needs more of.
 const CONCURRENCY_MAX: usize = 1024;
@@ -84,6 +85,7 @@ pub(crate) fn implied(root: &Path) -> EnvironmentSpec {
         name: DEFAULT.into(),
         lake: root.join(LAKE).to_string_lossy().into_owned(),
         state: StateLocation::Sqlite(root.join(STATE)),
+        log: root.join(LOG),
         online: OnlineLocation::Embedded(root.join(ONLINE)),
         storage: BTreeMap::new(),
         concurrency: None,
@@ -102,6 +104,7 @@ pub(super) fn environment(
     let lake = file.lake.as_ref().map(|written| lake(context, written, root));
     let mut is_usable = !matches!(lake, Some(None));
     let mut state = StateLocation::Sqlite(root.join(STATE));
+    let mut log = root.join(LOG);
     let mut online = OnlineLocation::Embedded(root.join(ONLINE));
     for store in &STORES {
         let written = match store.key {
@@ -117,6 +120,7 @@ pub(super) fn environment(
             Some(Address::Embedded(path)) if store.key == "state" => {
                 state = StateLocation::Sqlite(root.join(path));
             }
+            Some(Address::Embedded(path)) if store.key == "log" => log = root.join(path),
             Some(Address::Embedded(path)) if store.key == "online" => {
                 online = OnlineLocation::Embedded(root.join(path));
             }
@@ -126,8 +130,8 @@ pub(super) fn environment(
             Some(Address::External) if store.key == "online" => {
                 online = OnlineLocation::Redis(written.value.trim().to_owned());
             }
-            // Nothing keeps an event log or a vector index yet, wherever it would be.
-            Some(Address::Embedded(_)) if is_chosen && matches!(store.key, "log" | "vectors") => {
+            // Nothing keeps a vector index yet, wherever it would be.
+            Some(Address::Embedded(_)) if is_chosen && store.key == "vectors" => {
                 is_usable &= unavailable(context, store, written);
             }
             Some(Address::External) if is_chosen => {
@@ -153,6 +157,7 @@ pub(super) fn environment(
         name: name.value.clone(),
         lake,
         state,
+        log,
         online,
         storage,
         concurrency,
@@ -233,7 +238,7 @@ fn unavailable(context: &Context<'_>, store: &Store, written: &Located<String>) 
         Some((scheme, _)) => format!("{scheme}://…"),
         None => text.to_owned(),
     };
-    let is_needed = store.key == "engine";
+    let is_needed = matches!(store.key, "engine" | "log");
     if is_needed {
         let message = format!("`{}: {address}` cannot be used by this version", store.key);
         let hint = format!("write `{}: {}`, or choose another environment", store.key, store.embedded);

@@ -153,6 +153,7 @@ fn view(
         time: file.time,
         ttl: file.ttl.map(|ttl| ttl.value.0),
         include_same_instant: file.include_same_instant,
+        stream: file.stream,
         features,
         schedule,
         steps,

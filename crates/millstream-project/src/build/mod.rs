@@ -18,6 +18,7 @@ mod project;
 mod schedule;
 mod source;
 mod steps;
+mod stream;
 mod table;
 mod tables;
 mod telemetry;

@@ -15,6 +15,9 @@ use crate::{
 /// What is shorter would keep the process busy with looking.
 const INTERVAL_MIN: Span = Span::from_ms(1_000);
 
+/// Ten years: what is longer is a slip.
+const INTERVAL_MAX: Span = Span::from_ms(520 * 7 * 24 * 3_600_000);
+
 /// The most entries of each list. Every one is looked at whenever its asset is, and a project of people needs a few.
 const LIST_MAX: usize = 64;
 
@@ -182,6 +185,11 @@ fn long_enough(context: &Context<'_>, key: &str, span: Span, at: Location) -> Op
     if span < INTERVAL_MIN {
         let message = format!("`{key}` cannot be `{span}`: that is too often");
         context.error(codes::WRONG_SCHEDULE, message, at, format!("write at least `{INTERVAL_MIN}`"));
+        return None;
+    }
+    if span > INTERVAL_MAX {
+        let message = format!("`{key}` cannot be `{span}`: that is longer than ten years");
+        context.error(codes::WRONG_SCHEDULE, message, at, format!("write at most `{INTERVAL_MAX}`"));
         return None;
     }
     Some(span)

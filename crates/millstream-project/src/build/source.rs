@@ -22,6 +22,9 @@ use crate::{
     variables, words,
 };
 
+/// The kinds of connectors that know the columns of what they read, whatever the place.
+const GIVE_CONTRACT: [&str; 1] = ["otlp"];
+
 /// What one file of `sources/` defines.
 #[derive(Default)]
 pub(crate) struct DefinedSources {
@@ -137,7 +140,8 @@ fn require(context: &Context<'_>, node: &Node, key: &str, is_absent: bool) {
 fn one(context: &Context<'_>, name: SourceName, node: &Node) -> Option<SourceSpec> {
     let file: file::SourceFile = context.faults.decode_at(node, context.start())?;
     require(context, node, "connector", file.connector.is_none());
-    require(context, node, "contract", file.contract.is_none());
+    let gives_contract = file.connector.as_ref().is_some_and(|file| gives_contract(&file.0));
+    require(context, node, "contract", file.contract.is_none() && !gives_contract);
     let schedule = schedule(context, file.schedule.as_ref(), Owner::Source);
     let steps = steps(
         context,
@@ -164,8 +168,30 @@ fn one(context: &Context<'_>, name: SourceName, node: &Node) -> Option<SourceSpe
         steps,
         landing,
         on_lost_position: lost_position(file.on_lost_position.as_ref()),
-        contract: contract?,
+        contract: contract.or_else(|| gives_contract.then(|| without_columns(context)))?,
     })
+}
+
+/// Whether the connector says itself what its rows are, so that the file need not.
+fn gives_contract(connector: &Node) -> bool {
+    let kind = connector.get("type").map(|kind| &kind.kind);
+    matches!(kind, Some(NodeKind::Text(kind)) if GIVE_CONTRACT.contains(&kind.as_str()))
+}
+
+/// The contract of a source whose connector names the columns.
+fn without_columns(context: &Context<'_>) -> ContractSpec {
+    ContractSpec {
+        columns: Default::default(),
+        key: Vec::new(),
+        time: None,
+        evolution: Default::default(),
+        freshness: None,
+        checks: Vec::new(),
+        on_violation: context.defaults.on_violation,
+        halt_above: context.defaults.halt_above,
+        halt_window: None,
+        future: None,
+    }
 }
 
 fn lost_position(written: Option<&Located<LostPosition>>) -> LostPosition {
@@ -211,8 +237,7 @@ fn connector(context: &Context<'_>, ConnectorFile(node): ConnectorFile) -> Optio
 }
 
 fn contract(context: &Context<'_>, written: Located<ContractFile>, landing: LandingMode) -> ContractSpec {
-    let at = written.at;
-    let file = written.value;
+    let Located { value: file, at } = written;
     let on_violation = file.on_violation.unwrap_or(context.defaults.on_violation);
     let mut checks = CheckReader::new(*context, on_violation);
     let columns_at = file.columns.at;
@@ -282,6 +307,8 @@ fn contract(context: &Context<'_>, written: Located<ContractFile>, landing: Land
         checks,
         on_violation,
         halt_above: file.halt_above.map(|share| share.0).or(context.defaults.halt_above),
+        halt_window: file.halt_window.map(|window| window.0),
+        future: file.future.map(|ahead| ahead.0),
     }
 }
 

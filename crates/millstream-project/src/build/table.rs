@@ -7,6 +7,7 @@ use super::{
     check::CheckReader,
     schedule::{Owner, schedule},
     steps::{WrittenSteps, steps},
+    stream::stream,
 };
 use crate::{
     IncrementalSpec, Located, Location, Materialize, Node, NodeKind, ScheduleSpec, TableSpec, codes,
@@ -74,7 +75,15 @@ pub(crate) fn table(
 /// The table's schedule. Nothing of a view is stored, so nothing of it could run.
 fn table_schedule(context: &Context<'_>, file: &TableFile) -> Option<ScheduleSpec> {
     let is_view = file.materialize.as_ref().is_some_and(|way| way.value == MaterializeFile::View);
+    let is_stream = file.materialize.as_ref().is_some_and(|way| way.value == MaterializeFile::Stream);
     match &file.schedule {
+        Some(node) if is_stream => {
+            let message =
+                "`schedule` on a continuous table, which `millstream serve` computes as events come";
+            let hint = "remove it, or use `materialize: table` or `incremental` for a table that runs build";
+            context.error(codes::WRONG_SCHEDULE, message, node.at, hint);
+            None
+        }
         Some(node) if is_view => {
             let message = "`schedule` on a view: nothing of a view is stored, so nothing of it runs";
             let hint = "use `materialize: table`, or schedule a table that reads it";
@@ -130,7 +139,7 @@ fn materialize(context: &Context<'_>, file: &TableFile) -> Option<Materialize> {
     let key = file.key.as_ref().map(|key| Given {
         key: "key",
         at: key.at,
-        hint: "`key` goes with `materialize: incremental` and `materialize: history`",
+        hint: "`key` goes with `materialize: incremental`, `history` and `stream`",
     });
     let time = file.time.as_ref().map(|time| Given {
         key: "time",
@@ -150,13 +159,27 @@ fn materialize(context: &Context<'_>, file: &TableFile) -> Option<Materialize> {
             context.error(codes::WRONG_MATERIALIZE, message, given.at, given.hint);
         }
     };
+    if let Some(stream) = file.stream.as_ref().filter(|_| way != MaterializeFile::Stream) {
+        let message = "`stream` has no meaning for a table that is not continuous";
+        context.error(
+            codes::WRONG_MATERIALIZE,
+            message,
+            stream.at,
+            "write `materialize: stream`, or remove it",
+        );
+    }
     let keys = || file.key.as_ref().map(|key| key.value.0.clone()).unwrap_or_default();
     match way {
         MaterializeFile::Stream => {
-            let at = file.materialize.as_ref().map_or(context.start(), |way| way.at);
-            let message = "`materialize: stream` is not available in this version";
-            context.error(codes::UNAVAILABLE_FEATURE, message, at, "use `materialize: incremental`");
-            None
+            let mapping = file.partition.as_ref().map(|partition| Given {
+                key: "partition",
+                at: partition.at,
+                hint: "remove it: partitions are those of tables that runs build",
+            });
+            [time, mapping].into_iter().for_each(|given| refuse(given, "for a continuous table"));
+            let keys = keys();
+            key_columns(context, &keys);
+            Some(Materialize::Stream(stream(context, file.stream.as_ref(), keys)))
         }
         MaterializeFile::View => {
             [key, time, partition].into_iter().for_each(|given| refuse(given, "for a view"));

@@ -19,7 +19,7 @@ use crate::{
 
 /// The keys that say what a feature is, and what each gives: a column of the newest row, or what is computed of the rows
 /// in a window.
-const KINDS: [(&str, &str); 29] = [
+const KINDS: [(&str, &str); 30] = [
     ("column", "The newest row's value of this column."),
     ("count", "How many rows: `\"*\"` for all, a column for those in which it has a value."),
     ("count_if", "How many rows in which this boolean column or condition is true."),
@@ -47,7 +47,14 @@ const KINDS: [(&str, &str); 29] = [
         "The value that occurs most, the smallest of several. Beyond `bound` different ones a read is `degraded` and a dataset build ends.",
     ),
     ("histogram", "How many values fall below, between and above given edges."),
-    ("ratio", "One aggregation divided by another; null when the second is zero."),
+    (
+        "ratio",
+        "One aggregation divided by another, over the same window or a longer one; null when the second is zero.",
+    ),
+    (
+        "change",
+        "What a count or a sum has over the window more than over the one of the same length before it.",
+    ),
     ("rate", "Rows, or the sum of a column, per length of time."),
     ("trend", "The slope of the line through the values, per length of time."),
     (
@@ -61,7 +68,7 @@ const KINDS: [(&str, &str); 29] = [
 ];
 
 /// The keys that say what a feature is.
-pub(crate) const FEATURE_KINDS: [&str; 29] = words(KINDS);
+pub(crate) const FEATURE_KINDS: [&str; 30] = words(KINDS);
 
 /// The keys that may stand beside them.
 pub(crate) const FEATURE_BESIDE: [&str; 6] = ["window", "where", "default", "description", "owner", "tags"];
@@ -113,6 +120,10 @@ pub(crate) struct EntityFile {
     pub(crate) tags: OneOrMany<String>,
 }
 
+fn follows() -> bool {
+    true
+}
+
 /// Features of one entity computed from one table.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -135,6 +146,10 @@ pub(crate) struct ViewFile {
     /// The features by name.
     #[schemars(with = "Entries<FeatureSchema>")]
     pub(crate) features: Located<Entries<Node>>,
+    /// Whether a view of a source that takes in events follows them as they arrive, while a server runs. `false` brings it up to date
+    /// from the source's table only, when the view runs.
+    #[serde(default = "follows")]
+    pub(crate) stream: bool,
     /// When the view runs by itself: `every 15m`, a cron line of five fields with or without a time zone, or a mapping.
     #[serde(default)]
     #[schemars(with = "Option<ScheduleValue>")]
@@ -258,8 +273,8 @@ bodies! {
         /// An aggregation, and perhaps `where`.
         #[schemars(with = "AggregateSchema")]
         numerator: Node,
-        /// An aggregation, and perhaps `where`.
-        #[schemars(with = "AggregateSchema")]
+        /// An aggregation, and perhaps `where`, and a `window` of its own.
+        #[schemars(with = "DenominatorSchema")]
         denominator: Node,
     }
     /// What may stand beside the kind of a feature.
@@ -325,6 +340,8 @@ impl JsonSchema for FeatureSchema {
         let mut properties = kinds(generator);
         properties.insert("column".into(), described(json_schema!({"type": "string"}), about("column")));
         properties.insert("ratio".into(), described(generator.subschema_for::<RatioFile>(), about("ratio")));
+        let of_change = generator.subschema_for::<AggregateSchema>();
+        properties.insert("change".into(), described(of_change, about("change")));
         let beside = generator.root_schema_for::<FeatureBesideFile>().to_value();
         if let Some(beside) = beside.get("properties").and_then(serde_json::Value::as_object) {
             properties.extend(beside.clone());
@@ -347,24 +364,44 @@ impl JsonSchema for AggregateSchema {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut properties = kinds(generator);
-        let condition = "A SQL condition on the rows that count.";
-        properties.insert("where".into(), described(json_schema!({"type": "string"}), condition));
-        let kinds = FEATURE_KINDS.iter().filter(|kind| !matches!(**kind, "column" | "ratio"));
-        json_schema!({
-            "type": "object",
-            "properties": properties,
-            "oneOf": kinds.map(|kind| json_schema!({"required": [kind]})).collect::<Vec<_>>(),
-            "additionalProperties": false,
-        })
+        side(kinds(generator))
     }
+}
+
+/// The schema of the denominator of a ratio.
+struct DenominatorSchema;
+
+impl JsonSchema for DenominatorSchema {
+    fn schema_name() -> Cow<'static, str> {
+        "Denominator".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut properties = kinds(generator);
+        let window =
+            "How far back its rows count, at least `5m`; as far as those of the feature without one.";
+        properties.insert("window".into(), described(generator.subschema_for::<SpanText>(), window));
+        side(properties)
+    }
+}
+
+/// The schema of one side of a ratio with these properties, and `where`.
+fn side(mut properties: serde_json::Map<String, serde_json::Value>) -> Schema {
+    let condition = "A SQL condition on the rows that count.";
+    properties.insert("where".into(), described(json_schema!({"type": "string"}), condition));
+    json_schema!({
+        "type": "object",
+        "properties": properties,
+        "oneOf": aggregations().map(|kind| json_schema!({"required": [kind]})).collect::<Vec<_>>(),
+        "additionalProperties": false,
+    })
 }
 
 /// The aggregations' bodies.
 fn kinds(generator: &mut SchemaGenerator) -> serde_json::Map<String, serde_json::Value> {
     let mut properties = serde_json::Map::new();
-    for kind in FEATURE_KINDS.iter().filter(|kind| !matches!(**kind, "column" | "ratio")) {
-        let (long, has_short) = match *kind {
+    for kind in aggregations() {
+        let (long, has_short) = match kind {
             "first_k" | "last_k" | "top_k" => (generator.subschema_for::<KFile>(), false),
             "distinct" | "most_frequent" => (generator.subschema_for::<BoundFile>(), true),
             "quantile" => (generator.subschema_for::<QuantileOfFile>(), false),
@@ -375,9 +412,14 @@ fn kinds(generator: &mut SchemaGenerator) -> serde_json::Map<String, serde_json:
             _ => (generator.subschema_for::<OfColumnFile>(), true),
         };
         let schema = if has_short { json_schema!({"anyOf": [{"type": "string"}, long]}) } else { long };
-        properties.insert((*kind).into(), described(schema, about(kind)));
+        properties.insert(kind.into(), described(schema, about(kind)));
     }
     properties
+}
+
+/// The kinds of features that are one aggregation.
+pub(crate) fn aggregations() -> impl Iterator<Item = &'static str> {
+    FEATURE_KINDS.into_iter().filter(|kind| !matches!(*kind, "column" | "ratio" | "change"))
 }
 
 /// What a kind of feature gives.

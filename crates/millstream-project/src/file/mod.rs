@@ -12,6 +12,7 @@ mod schedule;
 mod schema_text;
 mod source;
 mod steps;
+mod stream;
 mod table;
 mod telemetry;
 mod test;
@@ -25,7 +26,7 @@ pub(crate) use dataset::{DatasetFile, LabelsFile, OutputFile, SplitFile};
 pub(crate) use feature::{
     BoundFile, DecayFile, EntityFile, FEATURE_BESIDE, FEATURE_KINDS, FeatureBesideFile, FeaturesFile,
     HistogramFile, KFile, OfColumnFile, OnDemandFile, QuantileOfFile, RateFile, RatioFile, TrendFile,
-    ViewFile,
+    ViewFile, aggregations,
 };
 pub(crate) use partition::{ParameterFile, PartitionFile, PartitionWord};
 pub(crate) use project::{DefaultsFile, EnvironmentFile, HousekeepingFile, ProjectFile, WebhookFile};
@@ -34,6 +35,7 @@ pub(crate) use source::{
     ColumnFile, ConnectorFile, ContractFile, SourceFile, SourceOfTablesFile, TableOfSourceFile,
 };
 pub(crate) use steps::{ProjectRetryFile, RetryFile, SlaFile};
+pub(crate) use stream::{DeduplicateFile, StreamFile};
 pub(crate) use table::{MaterializeFile, TableFile};
 pub(crate) use telemetry::{OpenLineageFile, OtlpFile, PricesFile, TelemetryFile};
 pub(crate) use test::{TestFile, TestsFile};

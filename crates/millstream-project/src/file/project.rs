@@ -71,7 +71,7 @@ pub(crate) struct EnvironmentFile {
     /// Runs and positions: `sqlite:<path>`, or `postgres://…`, which several machines may share.
     #[serde(default)]
     pub(crate) state: Option<Located<String>>,
-    /// The event log: `embedded:<path>` or `kafka://…`. Not used by this version.
+    /// The event log: `embedded:<path>`; `kafka://…` cannot be used by this version.
     #[serde(default)]
     pub(crate) log: Option<Located<String>>,
     /// The online store: `embedded:<path>` or `redis://…`.

@@ -175,6 +175,15 @@ pub(crate) struct ContractFile {
     #[serde(default)]
     #[schemars(with = "Option<PercentText>")]
     pub(crate) halt_above: Option<Written<Percent>>,
+    /// Over how long the share of rejected rows is taken where rows are events that come one by one; `5m` when absent.
+    #[serde(default)]
+    #[schemars(with = "Option<SpanText>")]
+    pub(crate) halt_window: Option<Written<Span>>,
+    /// How far the event time of a row may be ahead of the instant at which the row comes; rows further ahead are rejected. `1h`
+    /// for events, any for other sources when absent.
+    #[serde(default)]
+    #[schemars(with = "Option<SpanText>")]
+    pub(crate) future: Option<Written<Span>>,
 }
 
 /// One column and what is promised about it.

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    CheckFile, ParameterFile, RetryFile, SlaFile,
+    CheckFile, ParameterFile, RetryFile, SlaFile, StreamFile,
     partition::PartitionValue,
     schedule::ScheduleValue,
     schema_text::{PercentText, SpanText},
@@ -49,7 +49,7 @@ pub(crate) struct TableFile {
     /// How the table is kept; `table` when absent.
     #[serde(default)]
     pub(crate) materialize: Option<Located<MaterializeFile>>,
-    /// Column or columns that name a row: of `incremental` (rows with the same key replace each other) and `history`.
+    /// Column or columns that name a row: of `incremental` and `stream` (rows with the same key replace each other) and `history`.
     #[serde(default)]
     pub(crate) key: Option<Located<OneOrMany<Located<String>>>>,
     /// The time column: of `incremental` with `partition`, or of `history`.
@@ -60,6 +60,9 @@ pub(crate) struct TableFile {
     #[serde(default)]
     #[schemars(with = "Option<PartitionValue>")]
     pub(crate) partition: Option<Node>,
+    /// How a table with `materialize: stream` comes about from events.
+    #[serde(default)]
+    pub(crate) stream: Option<Located<StreamFile>>,
     /// Which checks of tables that this one reads keep it from being built when they halt: `{silver.orders: [not_null]}`, or
     /// `none`. All that halt, of tables that are not named.
     #[serde(default)]
@@ -94,6 +97,6 @@ pub(crate) enum MaterializeFile {
     Incremental,
     /// Every state of a key, with `valid_from` and `valid_to`. What is recorded stays, also when the definition changes.
     History,
-    /// Computed as rows arrive. Not available in this version.
+    /// Computed from events as they arrive.
     Stream,
 }

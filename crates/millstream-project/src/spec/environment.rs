@@ -11,6 +11,8 @@ pub struct EnvironmentSpec {
     /// An absolute folder, or a URL that object_store understands (`s3://bucket/prefix`).
     pub lake: String,
     pub state: StateLocation,
+    /// The absolute folder of the event log.
+    pub log: PathBuf,
     pub online: OnlineLocation,
     /// Credentials and endpoints for object stores (`aws_endpoint`, `aws_access_key_id`, …), from
     /// `storage:` of the environment. The process environment fills what is absent.

@@ -79,6 +79,8 @@ pub struct FeatureViewSpec {
     pub ttl: Option<Span>,
     /// Whether a row is visible at its own event time, and not only after it.
     pub include_same_instant: bool,
+    /// Whether the view follows the events of its source as they arrive, where the source takes events in.
+    pub stream: bool,
     pub features: Vec<FeatureSpec>,
     /// When the view runs by itself.
     pub schedule: Option<ScheduleSpec>,
@@ -112,8 +114,10 @@ pub enum FeatureValue {
     Column(Located<String>),
     /// A value that is computed from the rows in the window.
     Aggregate(AggregateSpec),
-    /// One aggregation divided by another, both over the feature's window.
-    Ratio { numerator: AggregateSpec, denominator: AggregateSpec },
+    /// One aggregation divided by another, both over the feature's window, or the second over a window of its own.
+    Ratio { numerator: AggregateSpec, denominator: AggregateSpec, against: Option<Span> },
+    /// What one aggregation has over the window more than over the one of the same length before it.
+    Change(AggregateSpec),
 }
 
 /// One aggregation.

@@ -32,7 +32,7 @@ pub use partition::{NeedSpec, ParameterSpec, PartitionBy, PartitionSpec};
 pub use schedule::ScheduleSpec;
 pub use source::{ColumnSpec, ConnectorSpec, ContractSpec, Evolution, LandingMode, LostPosition, SourceSpec};
 pub use steps::StepsSpec;
-pub use table::{Grain, IncrementalSpec, Materialize, TableSpec};
+pub use table::{DeduplicateSpec, Grain, IncrementalSpec, Materialize, StreamSpec, TableSpec};
 pub use telemetry::{OpenLineageReceiver, OpenLineageSpec, OtlpSpec, PricesSpec, TelemetrySpec};
 pub use test::{TestInput, TestSpec};
 pub use webhook::WebhookSpec;

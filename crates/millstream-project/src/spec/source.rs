@@ -99,6 +99,10 @@ pub struct ContractSpec {
     pub on_violation: Severity,
     /// The breaker: a larger share of rejected rows stops the step.
     pub halt_above: Option<Percent>,
+    /// Over how long the breaker takes the share where rows are events; `None` for the house's.
+    pub halt_window: Option<Span>,
+    /// How far the event time may be ahead of a row's arrival; `None` for the house's bound.
+    pub future: Option<Span>,
 }
 
 /// One column of a contract.

@@ -1,6 +1,8 @@
 //! SQL tables.
 
-use millstream_types::{Percent, Severity, TableName};
+use std::num::NonZeroU64;
+
+use millstream_types::{Percent, Severity, Span, TableName};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -46,6 +48,8 @@ pub enum Materialize {
         key: Vec<Located<String>>,
         time: Option<Located<String>>,
     },
+    /// Computed from events as they arrive.
+    Stream(StreamSpec),
 }
 
 impl Materialize {
@@ -53,6 +57,15 @@ impl Materialize {
     #[must_use]
     pub fn is_view(&self) -> bool {
         matches!(self, Self::View)
+    }
+
+    /// How the table comes about from events; `None` for one that is not continuous.
+    #[must_use]
+    pub fn stream(&self) -> Option<&StreamSpec> {
+        match self {
+            Self::Stream(stream) => Some(stream),
+            _ => None,
+        }
     }
 
     /// Whether former states of rows are kept, which nothing could compute a second time.
@@ -72,6 +85,34 @@ impl Materialize {
     pub fn keeps_states(&self) -> bool {
         matches!(self, Self::History { .. })
     }
+}
+
+/// How a continuous table comes about from events.
+#[derive(Clone, Debug)]
+pub struct StreamSpec {
+    /// The columns by which a later row takes the place of an earlier one; empty where rows are only added.
+    pub key: Vec<Located<String>>,
+    /// How far behind the newest event time rows of one partition may come without being behind the watermark.
+    pub disorder: Span,
+    /// For how long after its end a window still takes rows in, which then replace what was told of it.
+    pub lateness: Span,
+    /// A partition without rows for so long holds up nobody; `None` where it holds up the others for ever.
+    pub idle_after: Option<Span>,
+    /// Rows that say the same are taken once.
+    pub deduplicate: Option<DeduplicateSpec>,
+    /// Results are committed at least so often while there are any.
+    pub commit_every: Span,
+    /// Results are committed as soon as there are so many rows of them.
+    pub commit_rows: NonZeroU64,
+}
+
+/// Which rows say the same.
+#[derive(Clone, Debug)]
+pub struct DeduplicateSpec {
+    /// The columns of the input by which rows are the same.
+    pub by: Vec<Located<String>>,
+    /// Rows whose event times are further apart are never the same.
+    pub within: Span,
 }
 
 /// The ways to compute only what the inputs' changes touch.

@@ -109,6 +109,8 @@ fn every_aggregation_has_its_key() {
       z: {vector_sum: embedding}
       za: {vector_mean: embedding, default: 0.5, description: d, owner: o, tags: [t]}
       zb: {column: name, default: unknown}
+      zc: {change: {sum: amount, where: paid}, window: 7d}
+      zd: {ratio: {numerator: {sum: amount}, denominator: {sum: amount, window: 30d}}, window: 1d}
 ";
     assert_eq!(view(text), "");
     let head = "entity: {name: c, key: [a, b]}\nviews:\n  v:\n    from: silver.orders\n    time: at\n    features:\n";
@@ -126,9 +128,10 @@ fn every_aggregation_has_its_key() {
                 )
             }
             FeatureValue::Column(column) => format!("{} column {column}", feature.name),
-            FeatureValue::Ratio { numerator, denominator } => {
-                format!("{} {:?} by {:?}", feature.name, numerator.kind, denominator.kind)
+            FeatureValue::Ratio { numerator, denominator, against } => {
+                format!("{} {:?} by {:?}, {against:?}", feature.name, numerator.kind, denominator.kind)
             }
+            FeatureValue::Change(one) => format!("{} change of {:?}", feature.name, one.kind),
         })
         .collect();
     assert_debug_snapshot!(kinds);
@@ -153,6 +156,9 @@ fn malformed_features_are_all_reported() {
       n: {sum: amount, where: \"\"}
       O: {sum: amount, window: soon}
       p: {sum: 5, windo: 1h}
+      q: {change: {sum: amount}}
+      r: {change: {mean: amount}, window: 1d}
+      s: {ratio: {numerator: {sum: a, window: 1d}, denominator: {sum: a, window: 1m}}, window: 1h}
 "
     ));
 }

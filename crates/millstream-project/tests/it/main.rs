@@ -15,4 +15,5 @@ mod scratch;
 mod secrets;
 mod spec;
 mod speed;
+mod streams;
 mod tables;

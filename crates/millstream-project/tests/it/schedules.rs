@@ -108,6 +108,7 @@ fn each_fault_is_reported_at_its_place() {
         ("gold.sales", "every 5 minutes"),
         ("gold.sales", "every 0m"),
         ("gold.sales", "every 10ms"),
+        ("gold.sales", "every 100000w"),
         ("gold.sales", "hourly"),
         ("gold.sales", "[every 5m]"),
         ("gold.sales", "'0 25 * * *'"),

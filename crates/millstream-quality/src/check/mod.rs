@@ -1,6 +1,7 @@
 //! Row checks: one file each, compiled against the columns, evaluated a column at a time.
 
 mod expression;
+mod future;
 mod length;
 mod literal;
 mod not_null;
@@ -9,20 +10,23 @@ mod pattern;
 mod range;
 mod relationship;
 mod type_check;
+mod undeclared;
 mod unique;
 mod whole_text;
 
 use std::fmt;
 
 use arrow::{
-    array::RecordBatch,
+    array::{RecordBatch, TimestampMicrosecondArray},
     buffer::BooleanBuffer,
     datatypes::{DataType, Schema},
 };
 use millstream_project::{CheckKind, CheckSpec, Located, nearest};
 use millstream_types::TimestampMicros;
 
+pub(crate) use future::FutureCheck;
 pub(crate) use type_check::TypeCheck;
+pub(crate) use undeclared::UndeclaredCheck;
 
 use crate::{CheckProblem, QualityError, Relations, column::Column};
 
@@ -34,6 +38,8 @@ pub(crate) struct Rows<'a> {
     pub(crate) unfit: &'a [Option<BooleanBuffer>],
     /// Whether a row with such a value is rejected for it.
     pub(crate) unfit_rejects: bool,
+    /// When each row arrived; `None` where all did when the contract was compiled.
+    pub(crate) arrived: Option<&'a TimestampMicrosecondArray>,
 }
 
 /// A compiled check.

@@ -10,5 +10,6 @@ mod make;
 mod oracle;
 mod outcome;
 mod rejected;
+mod streams;
 mod table_checks;
 mod unique;

@@ -24,6 +24,11 @@ pub(super) struct Unreached {
 }
 
 impl Unreached {
+    /// Whether the asset waits because it was hindered. Ticks wait with it; an event that somebody has told starts it all the same.
+    pub(super) fn is_hindered_now(&self) -> bool {
+        self.is_hindered && self.at.is_some()
+    }
+
     /// The wait before the asset is taken up again.
     fn wait(&self) -> Span {
         let policy = CircuitPolicy::default();

@@ -114,6 +114,20 @@ impl Scheduler {
         passes
     }
 
+    /// Whether the step of the asset is the one that tries the place of its circuit.
+    pub(super) fn is_probe(&self, place: usize) -> bool {
+        let asset = &self.nodes[place].asset.id;
+        self.gate_of(place).is_some_and(|gate| gate.probe.as_ref() == Some(asset))
+    }
+
+    /// The step of the asset, which goes on, is the one that tries.
+    pub(super) fn take_over_probe(&mut self, place: usize) {
+        let asset = &self.nodes[place].asset;
+        if let Some(gate) = asset.circuit.as_ref().and_then(|name| self.gates.get_mut(name)) {
+            gate.probe.get_or_insert_with(|| asset.id.clone());
+        }
+    }
+
     /// What an asset that is held waits for.
     pub(super) fn circuit_hold(&self, place: usize) -> HoldReason {
         let name = self.nodes[place].asset.circuit.clone().unwrap_or_default();

@@ -25,7 +25,7 @@ impl Scheduler {
             self.visits += 1;
             self.nodes[timer.asset].state.triggers[timer.trigger].timer = None;
             match &self.nodes[timer.asset].asset.triggers[timer.trigger] {
-                Trigger::NewFiles { .. } => self.look(timer),
+                Trigger::NewFiles { .. } | Trigger::Events { .. } => self.look(timer),
                 Trigger::Freshness(span) => self.judge_freshness(timer, *span),
                 _ => {
                     let state = &self.nodes[timer.asset].state;
@@ -56,6 +56,10 @@ impl Scheduler {
             }
         }
         self.nodes[timer.asset].state.triggers[timer.trigger].seen = last;
+        if self.nodes[timer.asset].state.unreached.is_hindered_now() {
+            // The step at the end of the wait answers the tick too. Another one now would be hindered like the last.
+            return;
+        }
         self.make_due(timer.asset, self.wave, DueReason::Tick(trigger), i8::MIN);
     }
 
@@ -74,10 +78,12 @@ impl Scheduler {
         self.decisions.push(Decision::Skip { asset, answers: vec![answer], because });
     }
 
-    /// The time has come to list the source of the asset. While the asset runs or is due there is no need.
+    /// The time has come to list the source of the asset. While the asset runs or is due there is no need, nor while it waits because
+    /// it was hindered: its next step lists the source.
     fn look(&mut self, timer: Timer) {
         let node = &self.nodes[timer.asset];
-        let is_asked = node.state.failures.aside.is_none() && !self.is_held(&node.asset.id);
+        let is_hindered = node.state.unreached.is_hindered_now();
+        let is_asked = node.state.failures.aside.is_none() && !is_hindered && !self.is_held(&node.asset.id);
         if node.state.running.is_none() && node.state.due.is_none() && is_asked {
             self.decisions.push(Decision::Look { asset: node.asset.id.clone() });
         }
@@ -144,7 +150,7 @@ impl Scheduler {
         let node = &self.nodes[place];
         let state = &node.state.triggers[trigger];
         let at = match &node.asset.triggers[trigger] {
-            Trigger::NewFiles { .. } => Some(self.now),
+            Trigger::NewFiles { .. } | Trigger::Events { .. } => Some(self.now),
             Trigger::Freshness(span) => Some(self.outlook(place, trigger, *span).start_at),
             timed => timed.next_after(state.answered.max(state.seen)),
         };

@@ -60,9 +60,18 @@ impl Scheduler {
         scheduler.latest = latest.map_or(now, |latest| latest.max(now));
         scheduler.back = scheduler.latest.0.saturating_sub(now.0);
         scheduler.install(graph, states);
-        for place in 0..scheduler.nodes.len() {
+        let known = scheduler.nodes.len();
+        for place in 0..known {
             let recorded = recorded.get(&scheduler.nodes[place].asset.id).copied();
             scheduler.resume(place, recorded);
+        }
+        let mut gone: Vec<&RecordedAsset> = recorded.into_values().collect();
+        gone.retain(|recorded| !scheduler.places.contains_key(&recorded.asset));
+        gone.sort_by(|a, b| a.asset.cmp(&b.asset));
+        for recorded in gone {
+            if let (Some(attempt), Some(goes_on)) = (recorded.running, &recorded.goes_on) {
+                scheduler.take_over_gone(&recorded.asset, attempt, goes_on);
+            }
         }
         for place in 0..scheduler.nodes.len() {
             scheduler.arm_all(place);
@@ -215,10 +224,10 @@ impl Scheduler {
     fn resume(&mut self, place: usize, recorded: Option<&RecordedAsset>) {
         // What was stale before it was interrupted is no reason to start a step that ends the process each time.
         let mut is_given_up = false;
-        let goes_on_as = recorded.and_then(|recorded| recorded.goes_on_as);
+        let goes_on = recorded.and_then(|recorded| recorded.goes_on.as_ref());
         if let Some(attempt) = recorded.and_then(|recorded| recorded.running) {
-            if let Some(definition) = goes_on_as {
-                self.take_over(place, attempt, definition);
+            if let Some(goes_on) = goes_on {
+                self.take_over(place, attempt, goes_on);
             } else if attempt.attempt >= ATTEMPTS_MAX {
                 self.give_up(place, self.wave);
                 is_given_up = true;
@@ -302,7 +311,7 @@ impl Scheduler {
 }
 
 /// The state of an asset as it is recorded. Triggers of which nothing is recorded count from `now`.
-fn restored_state(
+pub(super) fn restored_state(
     asset: &ScheduledAsset,
     recorded: Option<&RecordedAsset>,
     now: TimestampMicros,

@@ -135,6 +135,18 @@ impl Scheduler {
         self.decide()
     }
 
+    /// There is a reason to run the asset that its inputs do not tell. It runs as it does on a change.
+    pub fn outdated(&mut self, asset: &AssetId, now: TimestampMicros) -> Vec<Decision> {
+        self.begin(now);
+        if let Some(place) = self.place(asset).filter(|place| !self.nodes[*place].is_gone) {
+            self.mark_stale(place);
+            if self.nodes[place].runs_on_change() {
+                self.make_due(place, self.wave, DueReason::Stale, i8::MIN);
+            }
+        }
+        self.decide()
+    }
+
     /// What the asset holds is damaged: its next step makes it again, whatever its triggers say.
     pub fn damaged(&mut self, asset: &AssetId, now: TimestampMicros) -> Vec<Decision> {
         self.begin(now);
@@ -154,12 +166,11 @@ impl Scheduler {
         self.decide()
     }
 
-    /// The source of the asset has new files.
+    /// The source of the asset has new files or events.
     pub fn files_appeared(&mut self, asset: &AssetId, now: TimestampMicros) -> Vec<Decision> {
         self.begin(now);
         if let Some(place) = self.place(asset) {
-            let is_files = |trigger: &Trigger| matches!(trigger, Trigger::NewFiles { .. });
-            if let Some(trigger) = self.nodes[place].asset.triggers.iter().position(is_files) {
+            if let Some(trigger) = self.nodes[place].asset.triggers.iter().position(Trigger::looks) {
                 self.note(place, trigger, self.wave);
             }
         }

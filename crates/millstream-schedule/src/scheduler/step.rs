@@ -73,6 +73,7 @@ impl Scheduler {
         let fresh_as_of = self.fresh_if_started(place);
         let Some(due) = self.nodes[place].state.due.take() else { return };
         let answers = self.take_answers(place, due.is_owed);
+        let is_probe = self.is_probe(place);
         let node = &mut self.nodes[place];
         let (lane, wave) = (node.lane, due.wave);
         let step = StartedStep {
@@ -81,6 +82,7 @@ impl Scheduler {
             priority: due.priority,
             answers,
             attempt: due.attempt,
+            is_probe,
             fresh_as_of,
         };
         node.state.running =

@@ -9,7 +9,7 @@ mod watch;
 
 use std::fmt;
 
-use millstream_types::Span;
+use millstream_types::{Span, TimestampMicros};
 
 pub use calendar::{CalendarDay, DayState, calendar};
 pub use deadline::{Deadline, DeadlineError, WeekDays};
@@ -59,6 +59,29 @@ impl Sla {
     pub fn promises(&self) -> impl Iterator<Item = Promise> {
         let made = [self.fresh_by.is_some(), self.at_most.is_some(), self.step_at_most.is_some()];
         Promise::ALL.into_iter().zip(made).filter(|(_, is_made)| *is_made).map(|(promise, _)| promise)
+    }
+
+    /// Since when the promise about how old an asset is does not hold at `now`, of which nobody has watched it; `None` while it does, and
+    /// for the promise about steps. What the asset holds is as fresh as of `fresh_as_of`.
+    #[must_use]
+    pub fn broken_since(
+        &self,
+        promise: Promise,
+        fresh_as_of: TimestampMicros,
+        now: TimestampMicros,
+    ) -> Option<TimestampMicros> {
+        match promise {
+            Promise::FreshBy => {
+                let by = self.fresh_by.as_ref()?;
+                by.last_until(now).filter(|last| fresh_as_of < by.day_start(*last))
+            }
+            Promise::AtMost => {
+                let length = i64::try_from(self.at_most?.ms()).unwrap_or(i64::MAX).saturating_mul(1_000);
+                let limit = TimestampMicros(fresh_as_of.0.saturating_add(length));
+                Some(limit).filter(|limit| *limit < now)
+            }
+            Promise::StepAtMost => None,
+        }
     }
 
     /// What the promise says, in words: `fresh by 09:00 Europe/Berlin`.

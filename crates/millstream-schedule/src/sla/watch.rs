@@ -140,7 +140,7 @@ impl SlaWatch {
         self.facts = facts;
         for place in 0..self.promises.len() {
             if self.promises[place].judged_until <= now {
-                changes.extend(self.judge_at(place, now));
+                self.judge_at(place, now, &mut changes);
             }
         }
         changes
@@ -159,7 +159,7 @@ impl SlaWatch {
             for _ in 0..TURNS_MAX {
                 let next = self.next_change(&self.promises[place]).filter(|next| *next <= now);
                 let Some(next) = next else { break };
-                changes.extend(self.judge_at(place, next));
+                self.judge_at(place, next, &mut changes);
             }
             let watched = &mut self.promises[place];
             watched.judged_until = watched.judged_until.max(now);
@@ -168,32 +168,34 @@ impl SlaWatch {
         changes
     }
 
-    fn judge_at(&mut self, place: usize, at: TimestampMicros) -> Option<SlaChange> {
-        let watched = self.promises[place];
+    fn judge_at(&mut self, place: usize, at: TimestampMicros, changes: &mut Vec<SlaChange>) {
+        let mut watched = self.promises[place];
         let judged = self.judge(&watched, at);
         let promise = watched.promise;
-        let (state, change) = match (watched.state, judged.is_broken) {
-            (PromiseState::Broken { .. }, true) => (watched.state, None),
+        if let (PromiseState::Broken { since }, false) = (watched.state, judged.is_broken) {
+            watched.state = PromiseState::Kept;
+            changes.push(SlaChange::MetAgain { promise, at, broken_at: since });
+        }
+        match (watched.state, judged.is_broken) {
+            (PromiseState::Broken { .. }, true) => {}
             (_, true) => {
                 // What was judged as kept stays so: facts that turn out to be older than they were change nothing of the past.
                 let since =
                     judged.breaks_at.unwrap_or(at).max(watched.since).max(watched.judged_until.min(at));
-                (PromiseState::Broken { since }, Some(SlaChange::Broken { promise, at: since }))
-            }
-            (PromiseState::Broken { since }, false) => {
-                (PromiseState::Kept, Some(SlaChange::MetAgain { promise, at, broken_at: since }))
+                watched.state = PromiseState::Broken { since };
+                changes.push(SlaChange::Broken { promise, at: since });
             }
             (PromiseState::Kept, false) if judged.is_at_risk => {
+                watched.state = PromiseState::AtRisk;
                 let breaks_at = judged.breaks_at.unwrap_or(at);
-                (PromiseState::AtRisk, Some(SlaChange::AtRisk { promise, at, breaks_at }))
+                changes.push(SlaChange::AtRisk { promise, at, breaks_at });
             }
             // A risk that has passed is not told; the same one is not told twice.
-            (PromiseState::AtRisk, false) if !judged.is_at_risk => (PromiseState::Kept, None),
-            (state, false) => (state, None),
-        };
-        let watched = &mut self.promises[place];
-        (watched.state, watched.judged_until) = (state, watched.judged_until.max(at));
-        change
+            (PromiseState::AtRisk, false) if !judged.is_at_risk => watched.state = PromiseState::Kept,
+            (_, false) => {}
+        }
+        watched.judged_until = watched.judged_until.max(at);
+        self.promises[place] = watched;
     }
 
     fn judge(&self, watched: &WatchedPromise, at: TimestampMicros) -> Judged {

@@ -2,8 +2,10 @@
 
 use std::num::NonZeroUsize;
 
-use millstream_schedule::{Claimant, Limits, OfferedStep, SAME_DEFINITION_MAX, ScheduledAsset, claims};
-use millstream_types::Span;
+use millstream_schedule::{
+    Claimant, Decision, GoesOn, Limits, OfferedStep, RecordedAsset, RecordedAttempt, ScheduledAsset,
+    Scheduler, claims,
+};
 
 use crate::harness::{Table, check, steps, triggered};
 
@@ -101,13 +103,71 @@ fn more_steps_start_when_more_may_run() {
     check(&table.unchanged("b"), "start a (webhook a)");
 }
 
+#[test]
+fn a_step_whose_asset_is_gone_keeps_its_places_under_the_next_process() {
+    let heavy = |id: &str| ScheduledAsset { pools: vec!["heavy".to_owned()], ..hooked(id, &[]) };
+    let limits = Limits { pools: [("heavy".to_owned(), NonZeroUsize::MIN)].into(), ..steps(8) };
+    let mut table = Table::set(vec![heavy("a"), heavy("b")], &limits);
+    table.webhook("a");
+    check(&table.restart_beside(vec![heavy("b")], &limits, &["a"]), "");
+    check(&table.webhook("b"), "note b: webhook b\nwait b: the pool `heavy` is full");
+    // The asset comes back, and does not overlap itself.
+    check(
+        &table.reload(vec![heavy("a"), heavy("b")], &limits),
+        "wait a: it runs already, and runs once more afterwards",
+    );
+    check(&table.unchanged("a"), "start b (webhook b)");
+    check(&table.unchanged("b"), "start a (definition changed)");
+}
+
+#[test]
+fn a_step_that_goes_on_takes_the_places_that_it_took_when_it_began() {
+    let (assets, limits) = two();
+    let limits = Limits {
+        steps: NonZeroUsize::new(8).unwrap(),
+        pools: [("heavy".to_owned(), NonZeroUsize::MIN)].into(),
+        ..limits
+    };
+    let heavy = |asset: &ScheduledAsset| ScheduledAsset { pools: vec!["heavy".to_owned()], ..asset.clone() };
+    let mut table = Table::set(vec![heavy(&assets[0]), heavy(&assets[1])], &limits);
+    table.webhook("a");
+    // The project says now that the asset takes no place in the pool.
+    table.restart_beside(vec![assets[0].clone(), heavy(&assets[1])], &limits, &["a"]);
+    check(&table.webhook("b"), "note b: webhook b\nwait b: the pool `heavy` is full");
+    check(&table.unchanged("a"), "start b (webhook b)");
+}
+
+#[test]
+fn a_step_that_tries_a_place_is_the_only_one_under_the_next_process_too() {
+    let asking = |id: &str| ScheduledAsset { circuit: Some("crm".to_owned()), ..hooked(id, &[]) };
+    let now = crate::time::at("2026-07-01T00:00:00Z");
+    let goes_on = |is_probe| {
+        let asset = asking("a");
+        let definition = asset.definition;
+        let goes_on = GoesOn { definition, connection: None, pools: Vec::new(), is_probe };
+        let running = Some(RecordedAttempt { attempt: 1, fresh_as_of: now });
+        let first =
+            RecordedAsset { running, goes_on: Some(goes_on), stale: false, ..RecordedAsset::new(asset.id) };
+        let second = RecordedAsset { stale: false, ..RecordedAsset::new(asking("b").id) };
+        // The wait of the circuit is over.
+        let open = [("crm".to_owned(), now)];
+        let assets = vec![asking("a"), asking("b")];
+        Scheduler::restore_with(assets, &steps(8), &[first, second], &open, now).unwrap().0
+    };
+    let starts = |decisions: &[Decision]| decisions.iter().any(|one| matches!(one, Decision::Start(_)));
+    let mut scheduler = goes_on(true);
+    assert!(!starts(&scheduler.triggered("b", now)));
+    assert!(starts(&scheduler.circuit_closed("crm", now)));
+    // One that began before the circuit opened says nothing of the place.
+    assert!(starts(&goes_on(false).triggered("b", now)));
+}
+
 fn offered(text: &str) -> Vec<OfferedStep> {
-    let waits = |late| if late { SAME_DEFINITION_MAX } else { Span::from_ms(0) };
-    let step = |c: char| OfferedStep { has_definition: c.is_uppercase(), waits: waits("lL".contains(c)) };
+    let step = |c: char| OfferedStep { has_definition: c.is_uppercase(), is_local: "lL".contains(c) };
     text.chars().map(step).collect()
 }
 
-/// `S` is a step whose definition the process has, `s` one whose it has not, `l` one that waits for long.
+/// `S` is a step whose definition the process has, `s` one whose it has not, `L` and `l` those whose product lies on one machine.
 #[test]
 fn a_process_asks_for_its_part_of_what_it_may_run() {
     let check = |text: &str, free: usize, workers: usize, schedules: bool, expected: &[usize]| {
@@ -122,8 +182,8 @@ fn a_process_asks_for_its_part_of_what_it_may_run() {
     // Others may have room too.
     check("SSSSS", 4, 3, false, &[0, 1]);
     check("S", 4, 3, false, &[0]);
-    // Another definition is left to those that have it, for a while.
+    // Another definition is left to those that have it, and what lies on one machine to the process that looks after it.
     check("sSsS", 4, 1, true, &[1, 3]);
-    check("slsL", 4, 1, true, &[1, 3]);
-    check("slsL", 4, 1, false, &[3]);
+    check("lLsS", 4, 1, true, &[1, 3]);
+    check("lLsS", 4, 1, false, &[3]);
 }

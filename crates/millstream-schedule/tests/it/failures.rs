@@ -227,6 +227,38 @@ fn what_was_hindered_is_taken_up_again_and_counts_against_nobody() {
 }
 
 #[test]
+fn ticks_wait_with_what_was_hindered() {
+    for trigger in ["every 1s", "cron * * * * *", "files 1s"] {
+        let mut table = Table::set(vec![triggered("t", &[], &[trigger])], &steps(4));
+        let start = |table: &mut Table| {
+            for _ in 0..2_000 {
+                let told = table.wake();
+                if told.contains("look") {
+                    table.files("t");
+                    return table.now.0;
+                }
+                if told.contains("start t") {
+                    return table.now.0;
+                }
+            }
+            panic!("{trigger} starts nothing");
+        };
+        start(&mut table);
+        let mut waits = Vec::new();
+        for _ in 0..4 {
+            let ended = table.now.0;
+            table.end("t", Ending::Hindered, "1s");
+            waits.push((start(&mut table) - ended) / SECOND);
+        }
+        assert_eq!(waits, [30, 60, 120, 240], "{trigger}");
+        // Once it has ended well, ticks start it as before.
+        table.built("t");
+        let ended = table.now.0;
+        assert!(start(&mut table) - ended <= MINUTE, "{trigger}");
+    }
+}
+
+#[test]
 fn what_never_reaches_a_place_that_answers_others_does_not_open_its_circuit_again_and_again() {
     let assets = vec![over("shop", "a", &["webhook a"]), over("shop", "b", &["webhook b"])];
     let mut table = Table::set(assets, &steps(4));

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, num::NonZeroUsize};
 
 use millstream_schedule::{
-    CatchUp, Decision, Ending, Limits, RecordedAsset, ScheduledAsset, Scheduler, Trigger,
+    CatchUp, Decision, Ending, GoesOn, Limits, RecordedAsset, ScheduledAsset, Scheduler, Trigger,
 };
 use millstream_types::{AssetId, AssetVersion, CheckId, Fingerprint, Span, TimestampMicros};
 
@@ -43,8 +43,8 @@ pub(crate) struct Table {
     pub(crate) scheduler: Scheduler,
     pub(crate) now: TimestampMicros,
     recorded: BTreeMap<AssetId, RecordedAsset>,
-    /// The definitions of the assets as they were at first.
-    definitions: BTreeMap<AssetId, Fingerprint>,
+    /// The assets as they were at first.
+    first: BTreeMap<AssetId, ScheduledAsset>,
     versions: i64,
 }
 
@@ -58,10 +58,10 @@ impl Table {
             ..RecordedAsset::new(asset.id.clone())
         };
         let recorded: Vec<_> = assets.iter().map(built).collect();
-        let definitions = assets.iter().map(|asset| (asset.id.clone(), asset.definition)).collect();
+        let first = assets.iter().map(|asset| (asset.id.clone(), asset.clone())).collect();
         let (scheduler, decisions) = Scheduler::restore(assets, limits, &recorded, now).unwrap();
         let recorded = recorded.into_iter().map(|recorded| (recorded.asset.clone(), recorded)).collect();
-        let mut table = Self { scheduler, now, recorded, definitions, versions: 0 };
+        let mut table = Self { scheduler, now, recorded, first, versions: 0 };
         table.record(&decisions);
         table
     }
@@ -190,10 +190,11 @@ impl Table {
     ) -> String {
         for id in go_on {
             let recorded = self.recorded.get_mut(&AssetId::new(id)).unwrap();
-            recorded.goes_on_as = Some(self.definitions[&recorded.asset]);
+            let ScheduledAsset { definition, connection, pools, .. } = self.first[&recorded.asset].clone();
+            recorded.goes_on = Some(GoesOn { definition, connection, pools, is_probe: false });
         }
         let told = self.restart(assets, limits, &[]);
-        self.recorded.values_mut().for_each(|recorded| recorded.goes_on_as = None);
+        self.recorded.values_mut().for_each(|recorded| recorded.goes_on = None);
         told
     }
 

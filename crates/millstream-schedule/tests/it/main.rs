@@ -15,5 +15,6 @@ mod queue;
 mod reload;
 mod simulation;
 mod sla;
+mod sla_oracle;
 mod time;
 mod trigger;

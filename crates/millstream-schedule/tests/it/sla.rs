@@ -1,14 +1,10 @@
-//! Promises: what a watch says agrees with looking at every minute, whenever it is asked, also where clocks change.
+//! Promises: deadlines, and what a watch says of what it is told.
 
-use std::collections::BTreeSet;
-
-use chrono::{Datelike, TimeZone, Utc};
-use chrono_tz::Tz;
+use chrono::Datelike;
 use millstream_schedule::{
-    Breach, DayState, Deadline, Promise, PromiseState, Sla, SlaChange, SlaFacts, SlaWatch, WeekDays, calendar,
+    Breach, DayState, Deadline, Promise, Sla, SlaChange, SlaFacts, SlaWatch, WeekDays, calendar,
 };
-use millstream_types::{Span, TimestampMicros};
-use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
+use millstream_types::TimestampMicros;
 
 use crate::time::at;
 
@@ -99,145 +95,6 @@ fn a_step_that_runs_in_time_is_no_risk_until_it_is_overdue() {
     assert!(matches!(changes.as_slice(), [SlaChange::AtRisk { .. }]), "{changes:?}");
     let changes = watch.advance(minute(16));
     assert_eq!(changes, [SlaChange::Broken { promise: Promise::AtMost, at: minute(15) }]);
-}
-
-/// Which promises are broken at each minute, found by looking at that minute alone.
-struct Oracle {
-    sla: Sla,
-    start: i64,
-    zone: Tz,
-    hour: u32,
-    week: BTreeSet<u32>,
-    /// The last deadline that has come.
-    last: Option<i64>,
-}
-
-impl Oracle {
-    fn is_broken(&self, promise: Promise, facts: &SlaFacts, now: i64) -> bool {
-        let fresh = facts.fresh_as_of.map(|at| at.0);
-        match promise {
-            Promise::AtMost => {
-                let span = self.sla.at_most.unwrap().ms() as i64 * 1_000;
-                now - fresh.unwrap_or(self.start) > span
-            }
-            Promise::StepAtMost => {
-                let span = self.sla.step_at_most.unwrap().ms() as i64 * 1_000;
-                facts.step_began.is_some_and(|began| now - began.0 > span)
-            }
-            Promise::FreshBy => {
-                let wall = |at: i64| Utc.timestamp_micros(at).unwrap().with_timezone(&self.zone);
-                let day = |at: i64| wall(at).date_naive();
-                self.last.is_some_and(|last| fresh.is_none_or(|fresh| day(fresh) < day(last)))
-            }
-        }
-    }
-
-    /// Whether the minute is the first of its day at which the clock on the wall has come to the deadline.
-    fn is_deadline(&self, now: i64) -> bool {
-        let wall = |at: i64| Utc.timestamp_micros(at).unwrap().with_timezone(&self.zone);
-        let here = wall(now);
-        let deadline = here.date_naive().and_hms_opt(self.hour, 0, 0).unwrap();
-        let has_come =
-            |at: i64| wall(at).date_naive() == here.date_naive() && wall(at).naive_local() >= deadline;
-        let is_day = self.week.contains(&here.weekday().num_days_from_monday());
-        is_day && has_come(now) && !(1..=180).any(|back| has_come(now - back * MINUTE))
-    }
-}
-
-#[test]
-fn breaches_agree_with_looking_at_every_minute() {
-    for seed in 0..60 {
-        let mut rng = SmallRng::seed_from_u64(seed);
-        let zone: Tz = *[Tz::Europe__Berlin, Tz::America__New_York, Tz::UTC].choose(&mut rng).unwrap();
-        let begins = *["2026-03-27T10:00:00Z", "2026-10-23T20:00:00Z", "2026-10-31T02:00:00Z"]
-            .choose(&mut rng)
-            .unwrap();
-        let (start, hour) = (at(begins).0, rng.random_range(0..24));
-        let week: BTreeSet<u32> = (0..7).filter(|_| rng.random_bool(0.7)).collect();
-        let names = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
-        let days = week.iter().map(|day| names[*day as usize]).collect::<Vec<_>>().join(",");
-        let Ok(days) = days.parse() else { continue };
-        let mut span = |most: u64| Some(Span::from_ms(rng.random_range(1..most) * 60_000));
-        let sla = Sla {
-            fresh_by: Some(Deadline::new(&format!("{hour:02}:00 {}", zone.name()), days).unwrap()),
-            at_most: span(900),
-            step_at_most: span(60),
-        };
-        let mut oracle = Oracle { sla: sla.clone(), start, zone, hour, week, last: None };
-        compare(&mut rng, sla, &mut oracle, seed);
-    }
-}
-
-/// Lets three days pass, and compares what the watch says with the oracle at each minute.
-fn compare(rng: &mut SmallRng, sla: Sla, oracle: &mut Oracle, seed: u64) {
-    let start = oracle.start;
-    let mut facts = SlaFacts { expected: "20m".parse().unwrap(), ..SlaFacts::default() };
-    let mut watch = SlaWatch::new(sla, facts, &[], TimestampMicros(start));
-    let mut broken: [Option<i64>; 3] = [None; 3];
-    let mut found: [Option<i64>; 3] = [None; 3];
-    let places = |promise: Promise| Promise::ALL.iter().position(|known| *known == promise).unwrap();
-    for minute in 1..=3 * 24 * 60 {
-        let now = start + minute * MINUTE;
-        if rng.random_bool(0.004) {
-            facts.step_began = Some(TimestampMicros(now));
-        } else if facts.step_began.is_some() && rng.random_bool(0.03) {
-            let began = facts.step_began.take().unwrap();
-            facts.fresh_as_of = if rng.random_bool(0.8) { Some(began) } else { facts.fresh_as_of };
-        }
-        // Facts are told at once, and time alone only now and then.
-        let changes = match facts_changed(&watch, &facts) || rng.random_bool(0.05) {
-            true => watch.observe(facts, TimestampMicros(now)),
-            false => Vec::new(),
-        };
-        for change in changes {
-            let place = places(change.promise());
-            match change {
-                SlaChange::Broken { at, .. } => {
-                    assert_eq!(found[place].replace(at.0), None, "broken twice, seed {seed}");
-                }
-                SlaChange::MetAgain { broken_at, .. } => {
-                    assert_eq!(found[place].take(), Some(broken_at.0), "seed {seed}");
-                }
-                SlaChange::AtRisk { .. } => {}
-            }
-        }
-        look(&mut broken, oracle, &facts, now);
-    }
-    let end = TimestampMicros(start + 3 * 24 * 60 * MINUTE);
-    for change in watch.advance(end) {
-        if let SlaChange::Broken { promise, at } = change {
-            found[places(promise)] = Some(at.0);
-        }
-    }
-    for watched in watch.promises() {
-        let place = places(watched.promise);
-        let is_broken = matches!(watched.state, PromiseState::Broken { .. });
-        assert_eq!(is_broken, broken[place].is_some(), "{:?}, seed {seed}", watched.promise);
-        assert_eq!(found[place].is_some(), is_broken, "{:?}, seed {seed}", watched.promise);
-        if let (Some(found), Some(broken)) = (found[place], broken[place]) {
-            // The oracle sees a breach at the first whole minute.
-            assert!(
-                (0..=MINUTE).contains(&(broken - found)),
-                "{:?}, seed {seed}: {found} {broken}",
-                watched.promise
-            );
-        }
-    }
-}
-
-fn facts_changed(watch: &SlaWatch, facts: &SlaFacts) -> bool {
-    watch.facts() != facts
-}
-
-/// The oracle looks at the minute.
-fn look(broken: &mut [Option<i64>; 3], oracle: &mut Oracle, facts: &SlaFacts, now: i64) {
-    if oracle.is_deadline(now) {
-        oracle.last = Some(now);
-    }
-    for (place, promise) in Promise::ALL.into_iter().enumerate() {
-        let is_broken = oracle.is_broken(promise, facts, now);
-        broken[place] = if is_broken { broken[place].or(Some(now)) } else { None };
-    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub(super) fn name(event: &RunEvent) -> &'static str {
         RunEvent::StepFinished(_) => "step_finished",
         RunEvent::RunFinished(_) => "run_finished",
         RunEvent::TableMaintained(_) => "table_maintained",
+        RunEvent::Pipeline(_) => "pipeline",
     }
 }
 

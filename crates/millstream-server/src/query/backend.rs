@@ -2,7 +2,7 @@
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use async_trait::async_trait;
-use millstream_api::failures::StaleAsset;
+use millstream_api::{failures::StaleAsset, query::Freshness};
 
 use crate::error::ApiError;
 
@@ -21,6 +21,8 @@ pub struct QueryRequest {
     pub limit: usize,
     /// The most bytes that the answer's rows take in memory. Rows beyond them are cut off, and the answer says so.
     pub bytes: usize,
+    /// Which rows of streaming sources are read.
+    pub freshness: Freshness,
 }
 
 /// The rows of a statement.

@@ -49,7 +49,8 @@ pub(crate) async fn query(
     }
     let most = shared.limits.query_rows;
     let limit = body.limit.map_or(most, |limit| limit.min(most));
-    let request = QueryRequest { sql: body.sql, limit, bytes: shared.limits.query_bytes };
+    let freshness = body.freshness.unwrap_or_default();
+    let request = QueryRequest { sql: body.sql, limit, bytes: shared.limits.query_bytes, freshness };
     let answer = tokio::select! {
         biased;
         answer = shared.backends.query.query(request) => answer?,

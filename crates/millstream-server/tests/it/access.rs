@@ -155,7 +155,7 @@ fn tokens_are_told_apart() {
 #[tokio::test]
 async fn a_scope_includes_those_before_it() {
     let server = start(with_tokens()).await;
-    let cases: [(&str, &str, &str, [u16; 3]); 15] = [
+    let cases: [(&str, &str, &str, [u16; 3]); 17] = [
         ("GET", "/v1/version", "", [200, 200, 200]),
         ("GET", "/v1/jobs", "", [200, 200, 200]),
         ("GET", "/v1/assets", "", [200, 200, 200]),
@@ -168,6 +168,8 @@ async fn a_scope_includes_those_before_it() {
         ("GET", "/v1/schedule", "", [200, 200, 200]),
         ("POST", "/v1/triggers/orders_arrived", "", [403, 202, 202]),
         ("GET", "/v1/connections", "", [200, 200, 200]),
+        ("GET", "/v1/pipelines", "", [200, 200, 200]),
+        ("GET", "/v1/stream/silver.totals", "", [200, 200, 200]),
         ("GET", "/v1/sla", "", [200, 200, 200]),
         ("POST", "/v1/schedule/bronze.orders/resume", "", [403, 202, 202]),
         ("POST", "/v1/reload", "", [403, 403, 200]),

@@ -23,7 +23,7 @@ use millstream_api::{
 };
 use millstream_server::{
     AnswerColumn, ApiError, DatasetBackend, DatasetInfo, DatasetReader, EntityInfo, EntitySchema, ErrorKind,
-    FeatureBackend, FeatureInfo, HeldProject, JobReporter, MaterializeAnswer, MaterializeRequest, PushAnswer,
+    FeatureBackend, FeatureInfo, HeldProject, IngestRequest, JobReporter, MaterializeAnswer, MaterializeRequest, PushAnswer,
     PushRequest, PushSchema, QueryAnswer, QueryBackend, QueryRequest, ReadAnswer, ReadRequest, ReadTarget,
     Readiness, RunRequest, ServiceInfo, Status, Statuses, ValueInfo, ViewInfo, ViewMaterialized, type_name,
 };
@@ -39,6 +39,7 @@ pub(crate) struct Shop {
     pub(crate) reads: Mutex<Vec<ReadRequest>>,
     pub(crate) pushes: Mutex<Vec<PushRequest>>,
     pub(crate) materialized: Mutex<Vec<MaterializeRequest>>,
+    pub(crate) ingested: Mutex<Vec<IngestRequest>>,
     /// What was to run, and who wanted it.
     pub(crate) runs: Mutex<Vec<(RunRequest, String)>>,
     /// Runs that ended because they were told to.

@@ -1,7 +1,8 @@
 //! The shop's runs and catalog: a run does what the first word of its selection says.
 
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use async_trait::async_trait;
 use millstream_api::{
     catalog::{AssetState, LineageDocument, LineageStep, StatusDocument, TableStatusDocument},
@@ -9,6 +10,7 @@ use millstream_api::{
         ConnectionState, ConnectionsAnswer, PromiseAnswer, PromiseDay, RepairInfo, RepairsAnswer,
         ResumeAnswer, SlaAnswer,
     },
+    pipelines::{PipelineInfo, PipelinesAnswer},
     project::{FailedReload, ProjectAnswer},
     runs::{
         Cause, LastRun, LastStep, PlannedStep, RunDetail, RunEvent, RunInfo, RunStep, RunSummary, StepResult,
@@ -16,8 +18,8 @@ use millstream_api::{
     schedule::{NextTick, ScheduleAnswer, ScheduleDecision, TriggerAnswer},
 };
 use millstream_server::{
-    ApiError, CatalogBackend, ErrorKind, JobBackend, JobReporter, ProjectBackend, RunBackend, RunEnd,
-    RunRequest, ScheduleBackend, WebhookSecret,
+    ApiError, CatalogBackend, CommittedRows, ErrorKind, JobBackend, JobReporter, PipelineBackend,
+    ProjectBackend, RowPlace, RunBackend, RunEnd, RunRequest, ScheduleBackend, TableFollower, WebhookSecret,
 };
 
 use crate::backend::{NOVEMBER, Shop};
@@ -221,6 +223,9 @@ impl CatalogBackend for Shop {
             held: Vec::new(),
             set_aside: Vec::new(),
             repairs: Vec::new(),
+            pipelines: Vec::new(),
+            intakes: Vec::new(),
+            breakers: Vec::new(),
         })
     }
 
@@ -279,6 +284,59 @@ fn asset() -> AssetState {
         stale: None,
         checks: Vec::new(),
         written_by: None,
+    }
+}
+
+/// One pipeline, and a table that gives two rows and then nothing that is kept.
+#[async_trait]
+impl PipelineBackend for Shop {
+    async fn pipelines(&self) -> Result<PipelinesAnswer, ApiError> {
+        let totals = PipelineInfo {
+            asset: "silver.totals".to_owned(),
+            state: "working".to_owned(),
+            error: None,
+            lag_rows: 3,
+            lag_ms: 20,
+            rows_in: 1_000,
+            rows_out: 40,
+            rows_per_second: 12.5,
+            watermark: Some("2026-11-01T00:00:00Z".to_owned()),
+            rows_late: 1,
+            rows_rejected: 0,
+            commits: 7,
+            version: Some(7),
+            commit_p50_ms: 4.0,
+            commit_p99_ms: 9.5,
+            state_bytes: 2_048,
+            state_entries: 12,
+            failures: 0,
+        };
+        Ok(PipelinesAnswer { pipelines: vec![totals] })
+    }
+
+    async fn follow(&self, table: &str, after: Option<RowPlace>) -> Result<Box<dyn TableFollower>, ApiError> {
+        match table {
+            "silver.totals" => Ok(Box::new(Totals { next: after.map_or(0, |after| after.row + 1) })),
+            _ => Err(ApiError::new(ErrorKind::UnknownAsset, format!("no table is named `{table}`"))),
+        }
+    }
+}
+
+struct Totals {
+    next: u64,
+}
+
+#[async_trait]
+impl TableFollower for Totals {
+    async fn next(&mut self) -> Result<CommittedRows, ApiError> {
+        let row = self.next;
+        self.next += 1;
+        if row > 1 {
+            return Err(ApiError::new(ErrorKind::DatasetGone, "the versions since then are kept no longer"));
+        }
+        let total: ArrayRef = Arc::new(Int64Array::from(vec![i64::try_from(row).unwrap() * 10]));
+        let rows = RecordBatch::try_from_iter([("total", total)]).unwrap();
+        Ok(CommittedRows { first: RowPlace { version: 7, row }, rows })
     }
 }
 

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::Shop;
 
 /// Longer than anything here takes; a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,

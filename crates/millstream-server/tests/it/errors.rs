@@ -182,6 +182,14 @@ fn every_code_is_described_once() {
         ErrorKind::NotReloaded,
         ErrorKind::UnknownTrigger,
         ErrorKind::BadSignature,
+        ErrorKind::UnknownSource,
+        ErrorKind::NotTaking,
+        ErrorKind::BadEvents,
+        ErrorKind::Full,
+        ErrorKind::MediaType,
+        ErrorKind::EventTooLarge,
+        ErrorKind::KeyReused,
+        ErrorKind::PartlyTaken,
         ErrorKind::Internal,
     ];
     let address = ([127, 0, 0, 1], 1).into();

@@ -155,7 +155,7 @@ async fn the_newest_jobs_are_remembered() {
 #[tokio::test]
 async fn a_run_ends_in_an_orderly_way_when_the_server_stops() {
     let mut options = options();
-    options.limits.shutdown_time = Duration::from_secs(4);
+    options.limits.shutdown_time = Duration::from_secs(60);
     let server = start(options).await;
     let job = run(&server, "slow").await;
     let shop = server.shop.clone();

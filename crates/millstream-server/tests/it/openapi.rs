@@ -14,7 +14,7 @@ async fn every_described_endpoint_is_served() {
     assert_eq!(served.text(), openapi_json());
     let document = served.json();
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 40);
+    assert_eq!(paths.len(), 45);
     for (path, operations) in paths {
         let path = path.replace("{name}", "churn_v1").replace("{view}", "orders").replace("{id}", "0199-a");
         for method in operations.as_object().unwrap().keys() {

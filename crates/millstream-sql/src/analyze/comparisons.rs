@@ -162,7 +162,7 @@ fn sql_type(data_type: &DataType) -> String {
 }
 
 /// The place that spans all columns of the expression.
-fn span(expr: &Expr, text: &SqlText<'_>) -> Option<Range<usize>> {
+pub(crate) fn span(expr: &Expr, text: &SqlText<'_>) -> Option<Range<usize>> {
     let mut found: Option<Range<usize>> = None;
     let _ = walk::parts(expr, &mut |part| {
         if let Some(span) = part.spans().and_then(|spans| spans.first()) {

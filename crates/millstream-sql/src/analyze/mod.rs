@@ -6,18 +6,19 @@ mod graph;
 mod output;
 mod parallel;
 pub(crate) mod present;
+mod streams;
 mod table;
 
 use std::{
-    collections::{HashMap, HashSet},
-    sync::OnceLock,
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::{Arc, OnceLock},
 };
 
 use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
 use indexmap::IndexMap;
 use millstream_project::{Diagnostic, Evolution, Located, Location, Materialize, SourceSpec, TableSpec};
-use millstream_types::{Fingerprint, TableName};
+use millstream_types::{Fingerprint, SourceName, TableName};
 
 use self::table::Names;
 use crate::{
@@ -25,6 +26,7 @@ use crate::{
     codes,
     explain::Problem,
     lineage::{Direct, TableLineage},
+    stream::StreamPlan,
 };
 
 /// What is known of a project's SQL without running any.
@@ -34,6 +36,8 @@ pub struct Analysis {
     pub tables: IndexMap<TableName, TableAnalysis>,
     /// The problems of the project, in the order of tables, then places.
     pub diagnostics: Vec<Diagnostic>,
+    /// How the continuous tables come about from events, of those in which nothing stands in the way.
+    pub streams: IndexMap<TableName, Arc<StreamPlan>>,
     pub(crate) catalog: Catalog,
 }
 
@@ -67,6 +71,8 @@ pub struct TableAnalysis {
     pub plan: LogicalPlan,
     /// The identity of the SQL's meaning. It changes with the meaning, not with comments, spaces or letter case.
     pub fingerprint: Fingerprint,
+    /// The plan with marks for windows of event time, where it differs from `plan` or the table is continuous.
+    pub(crate) marked: Option<LogicalPlan>,
     /// The column that says when a state of a history table began.
     history_time: Option<String>,
     lineage: OnceLock<TableLineage>,
@@ -87,8 +93,20 @@ impl TableAnalysis {
     }
 }
 
+/// Analyses a project's SQL, its continuous tables as well. `streaming` are the sources whose events come through the event log.
+#[must_use]
+pub fn analyze_streams(
+    sources: &[SourceSpec],
+    tables: &[TableSpec],
+    streaming: &BTreeSet<SourceName>,
+) -> Analysis {
+    let mut analysis = analyze(sources, tables);
+    streams::compile(&mut analysis, sources, tables, streaming);
+    analysis
+}
+
 /// Analyses a project's SQL. Pure: no file is read and nothing is run. Tables that do not read each other are
-/// planned side by side.
+/// planned side by side. Of continuous tables, only what they are over whole tables is looked at.
 #[must_use]
 pub fn analyze(sources: &[SourceSpec], tables: &[TableSpec]) -> Analysis {
     let mut catalog = Catalog::of_sources(sources);

@@ -8,7 +8,9 @@ use datafusion::{
     sql::sqlparser::ast::{Expr, Query, SelectItem, SetExpr, Spanned},
 };
 use millstream_connector::column_type;
-use millstream_project::{Diagnostic, IncrementalSpec, Located, Materialize, PartitionBy, PartitionSpec};
+use millstream_project::{
+    Diagnostic, IncrementalSpec, Located, Materialize, PartitionBy, PartitionSpec, StreamSpec,
+};
 use millstream_schedule::PartitionGrain;
 use millstream_types::{is_column_name, unfit_member};
 
@@ -166,7 +168,8 @@ pub(super) fn header_columns(materialize: &Materialize, schema: &Schema) -> Vec<
     let mut diagnostics = Vec::new();
     match materialize {
         Materialize::View | Materialize::Table | Materialize::Incremental(IncrementalSpec::Append) => {}
-        Materialize::Incremental(IncrementalSpec::Merge { key }) => {
+        Materialize::Stream(StreamSpec { key, .. })
+        | Materialize::Incremental(IncrementalSpec::Merge { key }) => {
             diagnostics.extend(key.iter().filter_map(|column| key_column(column, schema)));
         }
         Materialize::Incremental(IncrementalSpec::Partition { time, .. }) => {

@@ -38,7 +38,8 @@ pub(super) fn warning(
     tables: &HashMap<TableName, &TableSpec>,
     table: &TableSpec,
 ) -> Option<Diagnostic> {
-    if matches!(table.materialize, Materialize::View) {
+    // A continuous table is refused for it.
+    if matches!(table.materialize, Materialize::View | Materialize::Stream(_)) {
         return None;
     }
     let text = SqlText::new(&table.sql.value);

@@ -24,7 +24,8 @@ use crate::{
     parameters,
     parse::{Reference, parse_query, references, text_as_table},
     place::SqlText,
-    planner::{Planner, offline_state},
+    planner::{Planner, offline_state, windows_over_tables},
+    stream::batch::has_windows,
 };
 
 /// A table whose text is a query over known tables.
@@ -112,13 +113,17 @@ pub(super) fn plan(
     parameters::substitute(&mut query, &table.parameters, &text).map_err(refuse)?;
     let planner = Planner::new(offline_state(), catalog);
     let columns = OutputColumns::new(&query, &text);
-    let plan =
-        planner.plan(query).map_err(|error| refuse(duplicates::locate(explain(&error, &text), &text)))?;
-    let mismatched = comparisons::mismatched(&plan, &text);
+    let wrong = |error| refuse(duplicates::locate(explain(&error, &text), &text));
+    let written = planner.plan_marked(query).map_err(wrong)?;
+    let mismatched = comparisons::mismatched(&written, &text);
     if !mismatched.is_empty() {
         return Err(refuse(mismatched));
     }
-    let plan = planner.analyse(plan).map_err(|error| refuse(located(&error, &planner, &text)))?;
+    let analysed = |plan| planner.analyse(plan).map_err(|error| refuse(located(&error, &planner, &text)));
+    let is_marked = has_windows(&written).map_err(wrong)?;
+    let marked = if is_marked { Some(analysed(written.clone())?) } else { None };
+    let plan = analysed(windows_over_tables(written).map_err(wrong)?)?;
+    let marked = marked.or_else(|| table.materialize.stream().map(|_| plan.clone()));
     let schema = storable_output(&plan, &columns, &table.materialize).map_err(refuse)?;
     Ok(TableAnalysis {
         name: table.name.clone(),
@@ -127,6 +132,7 @@ pub(super) fn plan(
         stored_schema: stored_schema(&table.materialize, &schema),
         schema,
         plan,
+        marked,
         history_time: match &table.materialize {
             Materialize::History { time, .. } => time.as_ref().map(|time| time.value.clone()),
             _ => None,

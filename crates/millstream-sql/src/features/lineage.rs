@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 use millstream_features::{
     view::FeatureValue,
-    window::{Measure, Operand},
+    window::Operand,
 };
 use serde::Serialize;
 
@@ -66,10 +66,7 @@ fn all(inputs: &ColumnInputs) -> impl Iterator<Item = ColumnRef> + '_ {
 fn used(value: &FeatureValue) -> (Vec<usize>, Vec<usize>) {
     let operands: Vec<&Operand> = match value {
         FeatureValue::Newest(column) => return (vec![*column], Vec::new()),
-        FeatureValue::Window { measure: Measure::One(operand), .. } => vec![operand],
-        FeatureValue::Window { measure: Measure::Ratio { numerator, denominator }, .. } => {
-            vec![numerator, denominator]
-        }
+        FeatureValue::Window { measure, .. } => measure.operands(),
     };
     let values = operands.iter().filter_map(|operand| operand.column).collect();
     (values, operands.iter().filter_map(|operand| operand.filter).collect())

@@ -16,7 +16,7 @@ use millstream_features::{
 use millstream_project::{
     AggregateSpec, Diagnostic, FeatureSpec, FeatureValue, FeatureViewSpec, Located, Location,
 };
-use millstream_types::{Aggregation, INGESTED_AT, TableName};
+use millstream_types::{Aggregation, INGESTED_AT, Span, TableName};
 
 use super::{
     aggregation::way_out,
@@ -169,8 +169,12 @@ impl<'a> Base<'a> {
                 let (operand, data_type) = operand(aggregate, spec, columns)?;
                 (Value::Window { measure: Measure::One(operand), window: spec.window }, data_type)
             }
-            FeatureValue::Ratio { numerator, denominator } => {
-                let measure = ratio(numerator, denominator, spec, columns)?;
+            FeatureValue::Change(aggregate) => {
+                let (operand, _) = operand(aggregate, spec, columns)?;
+                (Value::Window { measure: Measure::Change(operand), window: spec.window }, DataType::Float64)
+            }
+            FeatureValue::Ratio { numerator, denominator, against } => {
+                let measure = ratio(numerator, denominator, *against, spec, columns)?;
                 (Value::Window { measure, window: spec.window }, DataType::Float64)
             }
         };
@@ -327,6 +331,7 @@ fn operand(
 fn ratio(
     numerator: &AggregateSpec,
     denominator: &AggregateSpec,
+    against: Option<Span>,
     spec: &FeatureSpec,
     columns: &mut Columns<'_>,
 ) -> Result<Measure, Vec<Diagnostic>> {
@@ -343,7 +348,7 @@ fn ratio(
         Err(vec![Diagnostic::error(codes::FEATURE_TYPE, message, aggregate.at)])
     };
     match (side(numerator), side(denominator)) {
-        (Ok(numerator), Ok(denominator)) => Ok(Measure::Ratio { numerator, denominator }),
+        (Ok(numerator), Ok(denominator)) => Ok(Measure::Ratio { numerator, denominator, against }),
         (one, other) => Err(one.err().into_iter().chain(other.err()).flatten().collect()),
     }
 }

@@ -107,7 +107,8 @@ fn is_doubtful(table: &TableName, analysis: &Analysis, broken: &BTreeSet<TableNa
 
 async fn judge(test: &TestSpec, analysis: &Analysis, tables: &[TableSpec]) -> Result<Verdict, Verdict> {
     let table = tested(test, analysis)?;
-    let inputs = Inputs::new(test, table, analysis, tables).map_err(Verdict::Invalid)?;
+    let mut inputs = Inputs::new(test, table, analysis, tables).map_err(Verdict::Invalid)?;
+    inputs.compute_continuous(analysis).await.map_err(Verdict::Failed)?;
     let result = result_schema(&test.expect, table);
     let expected_schema = expected_schema(&test.expect, result)?;
     let expected = rows::batch(&test.expect, &expected_schema, &table.name).map_err(Verdict::Invalid)?;
@@ -213,8 +214,11 @@ fn of_rows(error: DataFusionError) -> SqlError {
 }
 
 /// The tables that one test sees.
+#[derive(Clone)]
 struct Inputs {
     given: HashMap<TableName, Arc<MemTable>>,
+    /// Continuous tables that are computed from given rows: their headers change what their SQL gives, so that it alone does not do.
+    continuous: BTreeSet<TableName>,
     /// SQL of the tables that are computed from given rows.
     computed: HashMap<TableName, String>,
     empty: HashMap<TableName, Arc<MemTable>>,
@@ -233,7 +237,12 @@ impl Inputs {
         analysis: &Analysis,
         tables: &[TableSpec],
     ) -> Result<Self, Vec<Diagnostic>> {
-        let mut inputs = Self { given: HashMap::new(), computed: HashMap::new(), empty: HashMap::new() };
+        let mut inputs = Self {
+            given: HashMap::new(),
+            continuous: BTreeSet::new(),
+            computed: HashMap::new(),
+            empty: HashMap::new(),
+        };
         let mut diagnostics = Vec::new();
         for (name, rows) in &test.given {
             match given(name, rows, analysis) {
@@ -255,6 +264,20 @@ impl Inputs {
             }
         }
         if diagnostics.is_empty() { Ok(inputs) } else { Err(diagnostics) }
+    }
+
+    /// Computes the rows of continuous tables, each after those that it reads.
+    async fn compute_continuous(&mut self, analysis: &Analysis) -> Result<(), SqlError> {
+        for (name, table) in &analysis.tables {
+            if !self.continuous.remove(name) {
+                continue;
+            }
+            let session = SqlSession::in_memory(Arc::new(self.clone()));
+            let rows = collect(&session, table, None).await?;
+            let rows = MemTable::try_new(Arc::clone(&table.schema), vec![vec![rows]]);
+            self.given.insert(name.clone(), Arc::new(rows.map_err(SqlError::from_datafusion)?));
+        }
+        Ok(())
     }
 
     /// Decides for each input whether it is given, computed or empty.
@@ -287,7 +310,11 @@ impl Inputs {
                             .with_hint(format!("give rows for `{name}`")),
                     );
                 }
-                self.computed.insert(name.clone(), spec.sql.value.clone());
+                if spec.materialize.stream().is_some() {
+                    self.continuous.insert(name.clone());
+                } else {
+                    self.computed.insert(name.clone(), spec.sql.value.clone());
+                }
                 self.reach(&analysed.dependencies, test, analysis, tables, read, diagnostics);
             } else if let Some(schema) = analysis.schema(name)
                 && let Ok(table) = MemTable::try_new(schema.clone(), vec![Vec::new()])

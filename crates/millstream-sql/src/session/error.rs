@@ -3,10 +3,11 @@
 use std::error::Error;
 
 use datafusion::common::DataFusionError;
-use millstream_lake::LakeError;
+use millstream_lake::{DamagedFile, LakeError};
+use millstream_stream::StreamError;
 use millstream_types::TableName;
 
-use super::{data_file, predicate::plain};
+use super::predicate::plain;
 use crate::{
     codes,
     explain::{Problem, first_line},
@@ -57,12 +58,15 @@ pub enum SqlError {
     /// The lake could not deliver a table.
     #[error("a table cannot be read")]
     Lake(#[source] Box<LakeError>),
-    /// A data file that the table's version names is not there any more.
-    #[error("the data file `{file}` is gone")]
-    FileGone { file: String },
-    /// A data file is there, and is not what was written.
-    #[error("{}", data_file::told(file.as_deref(), damage))]
-    FileDamaged { file: Option<String>, damage: String },
+    /// A data file of a table is gone, or is not what was written.
+    #[error("`{}` cannot be read", .0.table)]
+    DataFile(#[source] DamagedFile),
+    /// A stage of a continuous table cannot be built.
+    #[error("{0}")]
+    Stream(#[source] Box<StreamError>),
+    /// Two rows of a table in which rows are looked up have one key.
+    #[error("`{table}` has two rows with `{key}` = {value}, and a lookup finds one")]
+    LookupKey { table: TableName, key: String, value: String },
     /// Something outside the query engine failed while the query ran.
     #[error("a table cannot be read")]
     Outside(#[source] Box<dyn Error + Send + Sync>),
@@ -78,8 +82,8 @@ impl SqlError {
     /// What an error of the query engine means, for instance one that a stream of rows ends with.
     #[must_use]
     pub fn from_datafusion(error: DataFusionError) -> Self {
-        if Self::is_damage(&error) {
-            return Self::damaged(&error);
+        if let Some(damaged) = DamagedFile::behind(&error) {
+            return Self::DataFile(damaged.clone());
         }
         match plain(error) {
             DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
@@ -96,44 +100,17 @@ impl SqlError {
                 Ok(inner) => Self::from_datafusion(inner),
                 Err(shared) => Self::from_shared(shared.find_root()),
             },
-            DataFusionError::ObjectStore(inner) => Self::outside(inner),
-            DataFusionError::IoError(inner) => Self::outside(Box::new(inner)),
-            DataFusionError::ParquetError(inner) => Self::outside(inner),
+            DataFusionError::ObjectStore(inner) => Self::Outside(inner),
+            DataFusionError::IoError(inner) => Self::Outside(Box::new(inner)),
+            DataFusionError::ParquetError(inner) => Self::Outside(inner),
             other => Self::from_shared(other.find_root()),
         }
     }
 
-    /// Whether the engine failed for a data file that is damaged, and will fail again.
-    #[must_use]
-    pub fn is_damage(error: &DataFusionError) -> bool {
-        data_file::is_damaged(error)
-    }
-
-    /// The table of which a data file is gone or damaged, by the word of this error, and the file.
-    #[must_use]
-    pub fn damaged_file(&self) -> Option<(TableName, String)> {
-        match self {
-            Self::FileGone { file } | Self::FileDamaged { file: Some(file), .. } => {
-                Some((data_file::table_of(file)?, file.clone()))
-            }
-            _ => None,
-        }
-    }
-
-    /// The same for an error of the query engine itself.
-    #[must_use]
-    pub fn file_of_damage(error: &DataFusionError) -> Option<(TableName, String)> {
-        Self::is_damage(error).then(|| Self::damaged(error)).and_then(|damaged| damaged.damaged_file())
-    }
-
-    fn damaged(error: &DataFusionError) -> Self {
-        let words = error.strip_backtrace();
-        Self::FileDamaged { file: data_file::named(&words), damage: data_file::damage(first_line(&words)) }
-    }
-
     fn from_shared(error: &DataFusionError) -> Self {
-        if Self::is_damage(error) {
-            return Self::damaged(error);
+        if let Some(LakeError::Storage { action, path, fault, source }) = LakeError::behind(error) {
+            let (path, source) = (path.clone(), source.to_string().into());
+            return Self::lake(LakeError::Storage { action, path, fault: *fault, source });
         }
         let message = error.strip_backtrace();
         let message = message.rsplit_once(" error: ").map_or(message.as_str(), |(_, rest)| rest);
@@ -160,17 +137,8 @@ impl SqlError {
             // along.
             DataFusionError::ObjectStore(_)
             | DataFusionError::IoError(_)
-            | DataFusionError::ParquetError(_) => Self::outside(message.into()),
+            | DataFusionError::ParquetError(_) => Self::Outside(message.into()),
             _ => Self::Execution { message },
-        }
-    }
-
-    /// The reader of Parquet passes on only the words of the store below it.
-    fn outside(error: Box<dyn Error + Send + Sync>) -> Self {
-        let text = error.to_string();
-        match data_file::named(&text).filter(|_| data_file::is_gone(&text)) {
-            Some(file) => Self::FileGone { file },
-            None => Self::Outside(error),
         }
     }
 
@@ -200,11 +168,12 @@ impl SqlError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Invalid { code, .. } => code,
-            Self::NotBuilt { .. } | Self::FileGone { .. } | Self::FileDamaged { .. } | Self::Outside(_) => {
-                codes::TABLE_ACCESS
-            }
+            Self::NotBuilt { .. } | Self::Outside(_) => codes::TABLE_ACCESS,
+            Self::DataFile(_) => DamagedFile::CODE,
             Self::Execution { .. } => codes::EXECUTION,
             Self::Memory { .. } => codes::MEMORY,
+            Self::Stream(error) => error.code(),
+            Self::LookupKey { .. } => codes::LOOKUP_KEY,
             Self::Lake(error) => error.code(),
         }
     }
@@ -215,8 +184,7 @@ impl SqlError {
         match self {
             Self::Invalid { hint, .. } => hint.clone(),
             Self::NotBuilt { table } => Some(format!("`millstream run {table}` builds it")),
-            Self::FileGone { file } => Some(data_file::remedy(Some(file))),
-            Self::FileDamaged { file, .. } => Some(data_file::remedy(file.as_deref())),
+            Self::DataFile(damaged) => Some(damaged.hint()),
             Self::Execution { message } if message.contains(LOSES_DIGITS) => {
                 Some("`date_trunc('microsecond', x)` gives an instant in the digits that are kept".into())
             }
@@ -227,6 +195,10 @@ impl SqlError {
                 Some("`x / nullif(y, 0)` gives null where y is 0".into())
             }
             Self::Execution { message } => overflow::hint(message),
+            Self::Stream(error) => error.hint(),
+            Self::LookupKey { table, key, .. } => Some(format!(
+                "look rows up by a key of `{table}`, or give it one row for each `{key}`; a `unique` check keeps it so"
+            )),
             Self::Outside(_) => None,
             Self::Memory { .. } => Some(MORE_MEMORY.into()),
             Self::Lake(error) => error.hint(),
@@ -238,13 +210,14 @@ impl SqlError {
     pub fn retryable(&self) -> bool {
         match self {
             Self::Lake(error) => error.retryable(),
-            // A table that is read again may have another version, with other files.
-            Self::FileGone { .. } | Self::Outside(_) => true,
+            Self::DataFile(damaged) => damaged.may_pass(),
+            Self::Outside(_) => true,
             Self::Invalid { .. }
             | Self::NotBuilt { .. }
             | Self::Execution { .. }
-            | Self::FileDamaged { .. }
-            | Self::Memory { .. } => false,
+            | Self::Memory { .. }
+            | Self::Stream(_)
+            | Self::LookupKey { .. } => false,
         }
     }
 }

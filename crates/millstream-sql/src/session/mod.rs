@@ -1,7 +1,6 @@
 //! Running SQL: queries with time travel, and plans of tables over the tables that a resolver hands out.
 
 mod bind;
-mod data_file;
 mod error;
 mod first_rows;
 mod left_side;

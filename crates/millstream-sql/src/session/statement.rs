@@ -27,7 +27,7 @@ use crate::{
     nearest::name_hint,
     parse::{not_a_query, parse_statement, reading, references, text_as_table},
     place::SqlText,
-    planner::{Planner, Tables, unpanicked},
+    planner::{Planner, Tables, unpanicked, windows_over_tables},
 };
 
 /// Views over views beyond this are taken for a circle.
@@ -112,6 +112,7 @@ impl SqlSession {
         let planner = Planner::new(state, &sources);
         let plan =
             unpanicked(|| planner.sql_to_rel().statement_to_plan(statement).and_then(microseconds::written))
+                .and_then(windows_over_tables)
                 .and_then(|plan| {
                     let reads_only = SQLOptions::new()
                         .with_allow_ddl(false)

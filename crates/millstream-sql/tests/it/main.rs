@@ -15,5 +15,6 @@ mod properties;
 mod queries;
 mod same_answers;
 mod schemas;
+mod stream;
 mod support;
 mod values;

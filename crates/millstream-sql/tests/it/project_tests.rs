@@ -40,7 +40,7 @@ SELECT customer_id, sum(amount) AS spent, count(*) AS n FROM silver.paid GROUP B
 SELECT event_id, tags, _sequence FROM bronze.events
 ";
 
-fn spec(table: &str, given: &[(&str, &str)], expect: &str, ordered: bool) -> TestSpec {
+pub(crate) fn spec(table: &str, given: &[(&str, &str)], expect: &str, ordered: bool) -> TestSpec {
     let given: IndexMap<_, _> = given.iter().map(|(table, json)| (name(table), rows(json))).collect();
     TestSpec {
         name: "t".into(),
@@ -60,7 +60,7 @@ async fn outcome(table: &str, given: &[(&str, &str)], expect: &str, ordered: boo
     verdict(run_test(&test, &analysis, &project.tables).await.verdict)
 }
 
-fn verdict(verdict: Verdict) -> String {
+pub(crate) fn verdict(verdict: Verdict) -> String {
     match verdict {
         Verdict::Passed { rows } => format!("passed {rows}"),
         Verdict::Different { columns, expected_rows, actual_rows, missing, unexpected, changed } => {

@@ -1,15 +1,16 @@
 //! Projects for tests, written down in short.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU64};
 
 use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use indexmap::IndexMap;
 use millstream_project::{
-    ColumnSpec, ConnectorSpec, ContractSpec, Diagnostic, Evolution, FileId, Grain, HiddenValues,
-    IncrementalSpec, LandingMode, Located, Location, Materialize, Node, NodeKind, SourceSpec, TableSpec,
+    ColumnSpec, ConnectorSpec, ContractSpec, DeduplicateSpec, Diagnostic, Evolution, FileId, Grain,
+    HiddenValues, IncrementalSpec, LandingMode, Located, Location, Materialize, Node, NodeKind, SourceSpec,
+    StreamSpec, TableSpec,
 };
 use millstream_sql::{Analysis, analyze, type_name};
-use millstream_types::{Severity, SourceName, TableName};
+use millstream_types::{Severity, SourceName, Span, TableName};
 
 /// Where the SQL starts in its file, so that a forgotten offset shows.
 pub(crate) const SQL_START: usize = 1000;
@@ -75,6 +76,8 @@ pub(crate) fn source(name: &str, columns: &[(&str, &str)]) -> SourceSpec {
             checks: Vec::new(),
             on_violation: Severity::Quarantine,
             halt_above: None,
+            halt_window: None,
+            future: None,
         },
     }
 }
@@ -141,6 +144,7 @@ fn table(name: &str, options: &BTreeMap<&str, &str>, sql: &str, file: FileId) ->
             Materialize::Incremental(IncrementalSpec::Partition { time: time().unwrap(), grain: Grain::Day })
         }
         "history" => Materialize::History { key: key(), time: time() },
+        "stream" => Materialize::Stream(stream(options, key())),
         other => panic!("unknown materialize {other}"),
     };
     TableSpec {
@@ -159,6 +163,26 @@ fn table(name: &str, options: &BTreeMap<&str, &str>, sql: &str, file: FileId) ->
         on_violation: Severity::Warn,
         halt_above: None,
         sql: Located::new(sql.to_owned(), Location { file, start: SQL_START, end: SQL_START + sql.len() }),
+    }
+}
+
+/// A continuous table: `disorder=2s lateness=10s by=event_id within=1m`.
+fn stream(options: &BTreeMap<&str, &str>, key: Vec<Located<String>>) -> StreamSpec {
+    let span = |name: &str, otherwise: &str| match *options.get(name).unwrap_or(&otherwise) {
+        "0s" => Span::from_ms(0),
+        text => text.parse().unwrap(),
+    };
+    StreamSpec {
+        key,
+        disorder: span("disorder", "5s"),
+        lateness: span("lateness", "0s"),
+        idle_after: None,
+        deduplicate: options.get("by").map(|by| DeduplicateSpec {
+            by: by.split(',').map(|name| located(name.to_owned())).collect(),
+            within: span("within", "1m"),
+        }),
+        commit_every: span("every", "10s"),
+        commit_rows: NonZeroU64::new(1_000).unwrap(),
     }
 }
 

@@ -1,6 +1,9 @@
 //! Failures as they are told of statements over personal data.
 
+use std::sync::Arc;
+
 use datafusion::{common::DataFusionError, parquet::errors::ParquetError};
+use millstream_lake::{DamagedFile, FileDamage, LakeError, StorageFault};
 use millstream_sql::SqlError;
 
 #[test]
@@ -23,56 +26,70 @@ fn only_the_kind_of_a_failure_and_the_feature_are_kept() {
 }
 
 #[test]
-fn a_damaged_file_is_told_with_its_table_and_a_way_out() {
-    let file = "nowhere/lake/silver/e/1.parquet";
-    let fetching = format!("Failed to fetch metadata for file {file}: ");
-    let damaged = |why: &str| format!("the data file `{file}` of `silver.e` is damaged: {why}");
+fn a_damaged_file_is_found_behind_whatever_passed_it_on() {
+    let damaged = |table: &str, damage: FileDamage| DamagedFile {
+        table: table.parse().unwrap(),
+        path: "1.parquet".to_owned(),
+        place: "/lake/1.parquet".to_owned(),
+        damage,
+    };
     let anew =
         "bring it back from a backup, or make its table anew with `millstream run --full-refresh silver.e`";
-    for (words, expected, hint, retryable) in [
+    let again = "bring it back from a backup, or land its source again with `millstream run --full-refresh source:orders`";
+    let cut = FileDamage::Resized { written: 9, found: 3 };
+    let garbage = FileDamage::Unreadable { because: "Corrupt footer".to_owned() };
+    for (file, expected, hint, retryable) in [
         (
-            format!(
-                "{fetching}Object Store error: Generic LocalFileSystem error: Out of range of file {file}, expected: 5, \
-                 actual: 5"
-            ),
-            damaged("it does not hold what its table says"),
-            Some(anew),
+            damaged("silver.e", cut),
+            "the data file `/lake/1.parquet` of `silver.e` is damaged: it has 3 bytes, and 9 were written",
+            anew,
             false,
         ),
         (
-            format!("{fetching}Parquet error: Parquet error: Invalid Parquet file. Corrupt footer"),
-            damaged("Invalid Parquet file. Corrupt footer"),
-            Some(anew),
+            damaged("bronze.orders", garbage),
+            "the data file `/lake/1.parquet` of `bronze.orders` is damaged: Corrupt footer",
+            again,
             false,
         ),
         (
-            "Parquet error: Invalid Parquet file. Corrupt footer in nowhere/bronze/orders/day=2026-03-01/1.parquet"
-                .to_owned(),
-            "the data file `nowhere/bronze/orders/day=2026-03-01/1.parquet` of `bronze.orders` is damaged: Invalid Parquet \
-             file. Corrupt footer in nowhere/bronze/orders/day=2026-03-01/1.parquet"
-                .to_owned(),
-            Some(
-                "bring it back from a backup, or land its source again with `millstream run --full-refresh source:orders`",
-            ),
-            false,
-        ),
-        (
-            format!("{fetching}Object Store error: Object at location /tmp/{file} not found: No such file (os error 2)"),
-            format!("the data file `/tmp/{file}` is gone"),
-            Some(anew),
-            true,
-        ),
-        (
-            format!("{fetching}Object Store error: Generic S3 error: the server is busy"),
-            "a table cannot be read".to_owned(),
-            None,
+            damaged("silver.e", FileDamage::Gone),
+            "the data file `/lake/1.parquet` of `silver.e` is gone",
+            anew,
             true,
         ),
     ] {
-        let error = DataFusionError::ParquetError(Box::new(ParquetError::General(words)));
-        let error = SqlError::from_datafusion(error);
-        assert_eq!(error.to_string(), expected);
-        assert_eq!((error.hint().as_deref(), error.retryable()), (hint, retryable), "{expected}");
-        assert_eq!(error.code(), "MS-0224");
+        let fault = || DataFusionError::External(Box::new(LakeError::DataFile(file.clone())));
+        let shared = || DataFusionError::Shared(Arc::new(fault()));
+        let ways = [
+            fault(),
+            shared(),
+            shared().context("joining"),
+            DataFusionError::Collection(vec![DataFusionError::Execution("x".to_owned()), shared()]),
+            DataFusionError::External(Box::new(std::io::Error::other(fault()))),
+            DataFusionError::ParquetError(Box::new(ParquetError::External(Box::new(fault())))),
+            DataFusionError::External(Box::new(SqlError::lake(LakeError::DataFile(file.clone())))),
+        ];
+        for error in ways {
+            let told = format!("{error:?}");
+            let error = SqlError::from_datafusion(error);
+            let found = DamagedFile::behind(&error).unwrap_or_else(|| panic!("{told}"));
+            assert_eq!((found, found.to_string().as_str()), (&file, expected));
+            assert_eq!((error.hint().as_deref(), error.retryable()), (Some(hint), retryable), "{told}");
+            assert_eq!(error.code(), "MS-0417");
+        }
     }
+}
+
+#[test]
+fn a_store_that_is_away_stays_so_where_several_readers_share_the_error() {
+    let away = LakeError::Storage {
+        action: "read",
+        path: "1.parquet".to_owned(),
+        fault: StorageFault::Unavailable,
+        source: "no route".into(),
+    };
+    let shared = Arc::new(DataFusionError::External(Box::new(away)));
+    let error = SqlError::from_datafusion(DataFusionError::Shared(shared.clone()));
+    assert!(error.retryable() && DamagedFile::behind(&error).is_none(), "{error:?}");
+    assert_eq!(error.code(), "MS-0402");
 }

@@ -3,19 +3,21 @@
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod};
+use futures::stream::StreamExt;
 use percent_encoding::percent_decode_str;
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
     pki_types::{CertificateDer, pem::PemObject},
 };
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::{
-    Config, NoTls,
+    Client, Config, Connection, NoTls, Socket,
     config::{Host, SslMode},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::PostgresFault;
+use super::{PostgresFault, news::Messages};
 
 /// How long an attempt to connect may take, for each address of a host.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -82,10 +84,27 @@ impl Address {
         format!("postgres://{host}:{port}/{database}")
     }
 
-    pub(super) fn manager(self) -> Result<Manager, PostgresFault> {
+    pub(super) fn manager(&self) -> Result<Manager, PostgresFault> {
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let config = self.config.clone();
+        Ok(match self.tls()? {
+            None => Manager::from_config(config, NoTls, manager),
+            Some(tls) => Manager::from_config(config, tls, manager),
+        })
+    }
+
+    /// A connection that is in no pool, and all that the server says on it; it is alive as long as that is read.
+    pub(super) async fn listen(&self) -> Result<(Client, Messages), PostgresFault> {
+        Ok(match self.tls()? {
+            None => messages(self.config.connect(NoTls).await?),
+            Some(tls) => messages(self.config.connect(tls).await?),
+        })
+    }
+
+    /// How connections are encrypted; `None` where they are not to be.
+    fn tls(&self) -> Result<Option<MakeRustlsConnect>, PostgresFault> {
         if self.config.get_ssl_mode() == SslMode::Disable {
-            return Ok(Manager::from_config(self.config, NoTls, manager));
+            return Ok(None);
         }
         let roots = match &self.roots {
             Some(path) => roots_in(path)?,
@@ -95,9 +114,15 @@ impl Address {
         let versions = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| PostgresFault::refusal(error.to_string()))?;
-        let tls = versions.with_root_certificates(roots).with_no_client_auth();
-        Ok(Manager::from_config(self.config, MakeRustlsConnect::new(tls), manager))
+        Ok(Some(MakeRustlsConnect::new(versions.with_root_certificates(roots).with_no_client_auth())))
     }
+}
+
+fn messages<T>((client, mut connection): (Client, Connection<Socket, T>)) -> (Client, Messages)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    (client, futures::stream::poll_fn(move |context| connection.poll_message(context)).boxed())
 }
 
 fn roots_in(path: &PathBuf) -> Result<RootCertStore, PostgresFault> {

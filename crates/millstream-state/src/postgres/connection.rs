@@ -12,8 +12,11 @@ use futures::{
 use millstream_types::TimestampMicros;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 
-use super::{PostgresFault, waits};
-use crate::database::{Access, Cell, DatabaseError, Parameter, Row, Transaction};
+use super::{PostgresFault, news::telling, waits};
+use crate::{
+    OfferNews,
+    database::{Access, Cell, DatabaseError, Parameter, Row, Transaction},
+};
 
 /// The number of executions of one statement that are on their way to the server at once.
 const PIPELINE: usize = 256;
@@ -34,6 +37,10 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL 
 /// A transaction on a connection of its own.
 pub(super) struct Begun<'a> {
     pool: &'a Pool,
+    /// The name of this process among those that tell each other news.
+    own: &'a str,
+    /// What is told with the commit.
+    told: Vec<OfferNews>,
     /// `None` once the transaction has ended.
     connection: Option<Object>,
     /// The number of the transaction, if it writes.
@@ -43,10 +50,11 @@ pub(super) struct Begun<'a> {
 impl<'a> Begun<'a> {
     pub(super) async fn new(
         pool: &'a Pool,
+        own: &'a str,
         connection: Object,
         access: Access,
     ) -> Result<Self, PostgresFault> {
-        let mut begun = Self { pool, connection: Some(connection), number: None };
+        let mut begun = Self { pool, own, told: Vec::new(), connection: Some(connection), number: None };
         match access {
             Access::Read => {
                 begun.connection()?.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
@@ -112,6 +120,12 @@ impl Transaction for Begun<'_> {
         async move { Ok(query(self.connection()?, sql, parameters).await?) }.boxed()
     }
 
+    fn tell(&mut self, news: OfferNews) {
+        if !self.told.contains(&news) {
+            self.told.push(news);
+        }
+    }
+
     fn now(&mut self, _: TimestampMicros) -> BoxFuture<'_, Result<TimestampMicros, DatabaseError>> {
         async move {
             let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
@@ -129,7 +143,8 @@ impl Transaction for Begun<'_> {
         Self: 'a,
     {
         async move {
-            let done = self.connection()?.batch_execute("COMMIT").await.map_err(PostgresFault::from);
+            let commit = format!("{}COMMIT", telling(&self.told, self.own));
+            let done = self.connection()?.batch_execute(&commit).await.map_err(PostgresFault::from);
             match (done, &self.number) {
                 (Ok(()), _) => {
                     // The connection goes back to the pool: nothing is left to undo.

@@ -4,8 +4,14 @@ mod address;
 mod connection;
 mod fault;
 mod format;
+mod news;
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
 
 use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
 use deadpool_postgres::{Object, Pool, Runtime, Timeouts};
@@ -16,7 +22,7 @@ use connection::Begun;
 pub use fault::PostgresFault;
 
 use crate::{
-    StateError,
+    NewsOfOffers, StateError,
     database::{Access, Database, DatabaseError, Parameter, Row, Transaction},
 };
 
@@ -33,6 +39,9 @@ const RESTART_MAX: Duration = Duration::from_secs(30);
 pub(crate) struct Postgres {
     pool: Pool,
     place: String,
+    address: Arc<Address>,
+    /// The name of this process among those that tell each other news.
+    own: String,
 }
 
 impl Postgres {
@@ -55,7 +64,9 @@ impl Postgres {
             format::migrate(&mut connection, &place, project).await
         };
         migrate.retry(waits()).when(is_restart).await?;
-        Ok(Self { pool, place })
+        // Processes in containers have the same numbers everywhere, so that chance tells them apart.
+        let own = format!("{:x}", RandomState::new().hash_one(std::process::id()));
+        Ok(Self { pool, place, address: Arc::new(address), own })
     }
 
     async fn connection(&self) -> Result<Object, PostgresFault> {
@@ -72,6 +83,10 @@ impl fmt::Debug for Postgres {
 impl Database for Postgres {
     fn is_local(&self) -> bool {
         false
+    }
+
+    fn news_of_offers(&self) -> Option<NewsOfOffers> {
+        Some(news::listen(self.address.clone(), self.own.clone()))
     }
 
     fn query<'a>(
@@ -91,7 +106,7 @@ impl Database for Postgres {
 
     fn begin(&self, access: Access) -> BoxFuture<'_, Result<Box<dyn Transaction + '_>, DatabaseError>> {
         Box::pin(async move {
-            let begin = async || Begun::new(&self.pool, self.connection().await?, access).await;
+            let begin = async || Begun::new(&self.pool, &self.own, self.connection().await?, access).await;
             // Nothing is done yet, so that a server that went away is asked again when it is back.
             let begun = begin.retry(waits()).when(PostgresFault::is_transient).await;
             Ok(Box::new(begun?) as Box<dyn Transaction + '_>)

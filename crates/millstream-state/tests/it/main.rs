@@ -8,6 +8,7 @@
 )]
 
 mod artifacts;
+mod breakers;
 mod failures;
 mod figures;
 mod forget;
@@ -19,6 +20,7 @@ mod memory;
 mod offers;
 mod outbox;
 mod partitions;
+mod pipelines;
 mod place;
 #[cfg(feature = "postgres")]
 mod postgres;

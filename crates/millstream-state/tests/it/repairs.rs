@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use millstream_plan::{AssetStatus, Recorded};
 use millstream_schedule::{Circuit, CircuitPolicy};
-use millstream_state::{FoundAsset, Holder, LeaseRequest, NewRepair, RepairAction, RepairState, StepOutcome};
-use millstream_types::TimestampMicros;
+use millstream_state::{
+    CheckResult, FoundAsset, Holder, LeaseRequest, NewRepair, RepairAction, RepairState, StepEnd, StepOutcome,
+};
+use millstream_types::{CheckId, Severity, TimestampMicros};
 
 use crate::{
     place::{Place, on_each_database},
@@ -16,6 +18,7 @@ on_each_database! {
     a_repair_is_recorded_once_until_it_is_over,
     what_is_given_up_is_not_begun_again,
     signs_are_found_since_the_first_bad_attempt,
+    parts_that_were_left_out_are_a_sign_until_a_step_has_read_them,
     what_is_found_of_an_asset_leaves_since_when_it_ends_badly,
     the_lease_of_a_holder_that_is_gone_is_no_sign_that_somebody_writes,
 }
@@ -103,6 +106,32 @@ async fn signs_are_found_since_the_first_bad_attempt(place: Place) {
     assert_eq!(signs.circuits["shop"], TimestampMicros(4));
     assert_eq!(signs.damaged[&orders], (TimestampMicros(5), "a file is damaged".to_owned()));
     assert_eq!(signs.assets[&orders].version, built.version);
+    assert!(signs.left_out.is_empty() && signs.promises.is_empty());
+}
+
+async fn parts_that_were_left_out_are_a_sign_until_a_step_has_read_them(place: Place) {
+    let state = place.open().await;
+    let orders = asset("bronze.orders");
+    let left_out = CheckResult {
+        check: CheckId::from("readable".to_owned()),
+        severity: Severity::Warn,
+        passed: false,
+        failed: 1,
+        observed: Some("b.csv: cut off".to_owned()),
+    };
+    for (number, outcome, checks, expected) in [
+        (1, StepOutcome::Built, vec![left_out.clone()], Some("b.csv: cut off")),
+        (2, StepOutcome::Cancelled, vec![], Some("b.csv: cut off")),
+        (3, StepOutcome::Unchanged, vec![], None),
+    ] {
+        let start = run(number);
+        state.begin_run(&start).await.unwrap();
+        let step = step(&start.run, "bronze.orders", outcome);
+        let built = recorded(3);
+        state.record_step(&StepEnd { checks: &checks, ..end(&step, Some(&built)) }).await.unwrap();
+        let signs = state.stale_signs(NOW).await.unwrap();
+        assert_eq!(signs.left_out.get(&orders).map(String::as_str), expected, "{number}");
+    }
 }
 
 async fn what_is_found_of_an_asset_leaves_since_when_it_ends_badly(place: Place) {

@@ -1,6 +1,10 @@
 //! Runs are found by what they were about, how they ended and when they began.
 
-use millstream_state::{RunEnd, RunFilter, RunOutcome, State, StepOutcome};
+use std::time::Duration;
+
+use millstream_state::{
+    Holder, LeaseRequest, Mark, RunEnd, RunFilter, RunOutcome, RunStart, State, StepOutcome,
+};
 use millstream_types::TimestampMicros;
 
 use crate::{
@@ -9,6 +13,7 @@ use crate::{
 };
 
 on_each_database! {
+    a_run_whose_process_is_gone_is_interrupted_before_anybody_records_that,
     runs_are_found_by_asset_status_and_start,
 }
 
@@ -44,4 +49,26 @@ async fn runs_are_found_by_asset_status_and_start(place: Place) {
     let since = Some(TimestampMicros(2_000));
     assert_eq!(found(&state, RunFilter { since, ..of_a }).await, ["run-3"]);
     assert!(found(&state, RunFilter { asset: Some(asset("silver.c")), ..all }).await.is_empty());
+}
+
+async fn a_run_whose_process_is_gone_is_interrupted_before_anybody_records_that(place: Place) {
+    let state = place.open().await;
+    let (folder, now) = (tempfile::tempdir().unwrap(), TimestampMicros(1_000));
+    let mark = Mark::make(folder.path(), "a").unwrap();
+    let holder = Holder::this_process("test", now).with_mark(&mark);
+    let assets = [asset("silver.a")];
+    let length = Duration::from_secs(3_600);
+    let request = LeaseRequest { assets: &assets, holder: &holder, now, length };
+    let lease = Some(state.take_lease(&request).await.unwrap());
+    state.begin_run(&RunStart { lease, ..run(1) }).await.unwrap();
+    let all = RunFilter { asset: None, status: None, since: None, limit: 9 };
+    let under_way = RunFilter { status: Some(None), ..all.clone() };
+    let interrupted = RunFilter { status: Some(Some(RunOutcome::Interrupted)), ..all };
+    assert_eq!(found(&state, under_way.clone()).await, ["run-1"]);
+    assert!(found(&state, interrupted.clone()).await.is_empty());
+    drop(mark);
+    assert!(found(&state, under_way).await.is_empty());
+    assert_eq!(found(&state, interrupted).await, ["run-1"]);
+    let shown = state.run(&run(1).run).await.unwrap().unwrap();
+    assert_eq!((shown.outcome, shown.finished), (Some(RunOutcome::Interrupted), None));
 }

@@ -60,6 +60,7 @@ fn started(triggers: &[Trigger]) -> RecordedAsset {
         reasons: Vec::new(),
         priority: 0,
         answers: answers.collect(),
+        is_probe: false,
         attempt: 2,
         fresh_as_of: TimestampMicros(55),
     };

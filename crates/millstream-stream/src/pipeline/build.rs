@@ -84,6 +84,38 @@ impl PipelineBuilder {
         self.operator(name, Box::new(Map::new(definition, expression)), Arc::clone(&definition.schema), shape)
     }
 
+    /// Adds a filter, a projection or an enrichment of rows that may still change: of a window with an allowed lateness, directly or behind others of
+    /// its kind. `keys` are the columns of the input by which its corrections name rows, each with its name in the result, which holds it
+    /// unchanged; those that are left out have to follow from the others.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::map`], or a key is no column of the input or of the result.
+    pub fn map_corrected(
+        &mut self,
+        input: StageId,
+        definition: &MapDefinition,
+        expression: Expression,
+        keys: &[(String, String)],
+    ) -> Result<StageId, StreamError> {
+        let name = definition.name.as_str();
+        let time = time_column(name, &definition.schema, &definition.time)?;
+        let (input_schema, _) = self.take(name, input, 0)?;
+        for (before, now) in keys {
+            let missing = [(before, &input_schema), (now, &definition.schema)]
+                .into_iter()
+                .find(|(column, schema)| schema.column_with_name(column).is_none());
+            if let Some((column, _)) = missing {
+                return Err(StreamError::NoSuchColumn { stage: name.into(), column: column.clone() });
+            }
+        }
+        let MapDefinition { time: column, text, schema, .. } = definition;
+        let text = format!("map {input:?} {name} {column} {text:?} {keys:?} {}", columns_text(schema));
+        let shape = Shape { time, corrects: true, definition: text };
+        let map = Map::corrected(definition, expression, keys);
+        self.operator(name, Box::new(map), Arc::clone(&definition.schema), shape)
+    }
+
     /// Adds aggregates over windows.
     ///
     /// # Errors
@@ -170,8 +202,24 @@ impl PipelineBuilder {
         })
     }
 
-    /// Makes a stage the input of the one that is added next.
+    /// Makes a stage, whose rows do not change any more, the input of the one that is added next.
     fn read(
+        &mut self,
+        stage: &str,
+        input: StageId,
+        number: usize,
+    ) -> Result<(SchemaRef, usize), StreamError> {
+        if self.shapes.get(input.0).is_some_and(|shape| shape.corrects) {
+            return Err(StreamError::Shape {
+                stage: stage.into(),
+                reason: "reads a window with an allowed lateness, whose rows may still change: give that window none, or let it be the last stage",
+            });
+        }
+        self.take(stage, input, number)
+    }
+
+    /// Makes a stage the input of the one that is added next.
+    fn take(
         &mut self,
         stage: &str,
         input: StageId,
@@ -182,11 +230,6 @@ impl PipelineBuilder {
         let (Some(read), Some(shape)) = (self.stages.get_mut(input.0), self.shapes.get(input.0)) else {
             return Err(wrong("reads a stage of another pipeline"));
         };
-        if shape.corrects {
-            return Err(wrong(
-                "reads a window with an allowed lateness, whose rows may still change: give that window none, or let it be the last stage",
-            ));
-        }
         if read.consumer.replace((next, number)).is_some() {
             return Err(wrong("reads a stage that another one reads already"));
         }

@@ -9,7 +9,7 @@ use arrow::{array::RecordBatch, datatypes::SchemaRef};
 
 use crate::{
     Output, StateChange, StreamError,
-    operator::Operator,
+    operator::{Correction, Operator},
     source::Source,
     state::{self, Entries, Reader, StateWriter, Stored, Writer},
     time::WATERMARK_MIN,
@@ -268,8 +268,8 @@ impl Pipeline {
             return Ok(None);
         }
         let consumer = match output {
-            Output::Rows(_) | Output::Watermark(_) => stage.consumer,
-            Output::Merge(_) | Output::Delete(_) | Output::Refused(_) => None,
+            Output::Rows(_) | Output::Watermark(_) | Output::Merge(_) | Output::Delete(_) => stage.consumer,
+            Output::Refused(_) => None,
         };
         let Some((to, input)) = consumer else { return Ok(Some(output)) };
         let Some(Stage { work: Work::Operator(operator), figures, .. }) = self.stages.get_mut(to) else {
@@ -281,7 +281,9 @@ impl Pipeline {
                 operator.rows(input, rows)?;
             }
             Output::Watermark(watermark) => operator.watermark(input, watermark)?,
-            Output::Merge(_) | Output::Delete(_) | Output::Refused(_) => {}
+            Output::Merge(rows) => operator.correction(Correction::Merge(rows))?,
+            Output::Delete(keys) => operator.correction(Correction::Delete(keys))?,
+            Output::Refused(_) => {}
         }
         Ok(None)
     }

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use millstream_stream::{RefusedReason, Window};
+use arrow::{
+    array::{AsArray, Int64Array, RecordBatch},
+    compute::{filter_record_batch, kernels::cmp::gt},
+    datatypes::Int64Type,
+};
+use millstream_stream::{MapDefinition, PipelineBuilder, RefusedReason, WINDOW_END, WINDOW_START, Window};
 use proptest::prelude::*;
 
 use crate::{
     naive,
-    pipelines::{NONE, hopping, session, tumbling, windowed},
-    world::{Row, SECOND, Step, Told, arrival, row, rows, seconds},
+    pipelines::{NONE, hopping, session, source, tumbling, window, windowed},
+    world::{Row, SECOND, Step, Told, World, arrival, row, rows, seconds},
 };
 
 fn push(rows: &[Row]) -> Step {
@@ -22,6 +27,30 @@ fn table(lines: &[String]) -> BTreeMap<String, String> {
 
 fn run(kind: Window, lateness: u64, steps: &[Step]) -> Told {
     windowed(1, NONE, kind, seconds(lateness)).run(steps)
+}
+
+/// The table of windows with more than one row, from a pipeline that filters them.
+fn several_of(kind: Window, steps: &[Step]) -> BTreeMap<String, String> {
+    let build = || {
+        let mut builder = PipelineBuilder::new();
+        let rows = builder.source(&source("rows", 1, NONE)).unwrap();
+        let windows = builder.window(rows, &window(kind, seconds(20))).unwrap();
+        (builder, rows, windows)
+    };
+    let schema = build().0.build().unwrap().schema();
+    let (mut builder, rows, windows) = build();
+    let definition =
+        MapDefinition { name: "several".into(), schema, time: WINDOW_START.into(), text: "rows > 1".into() };
+    let one = Int64Array::new_scalar(1);
+    let expression = Box::new(move |rows: &RecordBatch| {
+        let wanted = gt(rows.column(3).as_primitive::<Int64Type>(), &one)?;
+        Ok(filter_record_batch(rows, &wanted)?)
+    });
+    let keys = ["key", WINDOW_START, WINDOW_END].map(|name| (name.to_owned(), name.to_owned()));
+    builder.map_corrected(windows, &definition, expression, &keys).unwrap();
+    let mut world = World::new(builder.build().unwrap(), &[rows], 3);
+    world.deletes_unknown = true;
+    world.run(steps).table
 }
 
 proptest! {
@@ -49,6 +78,25 @@ proptest! {
             let told = run(kind, 20, &steps);
             prop_assert_eq!(&told.refused, &[]);
             prop_assert_eq!(told.table, table(&expected));
+        }
+    }
+
+    /// A filter behind a window that corrects its rows gives the rows of the corrected table that it lets through.
+    #[test]
+    fn a_filter_follows_the_corrections(
+        (rows, arrival) in rows(0..60, 60, 3).prop_flat_map(|rows| {
+            let count = rows.len();
+            (Just(rows), arrival(count, 1, 20 * SECOND))
+        }),
+        size in 1..15_u64,
+    ) {
+        let mut steps = arrival.steps(0, &rows);
+        steps.push(Step::End);
+        for kind in [tumbling(size), session(size)] {
+            let all = run(kind, 20, &steps);
+            let count = |line: &String| line.split('|').nth(3).unwrap().parse::<i64>().unwrap();
+            let several = all.table.into_iter().filter(|(_, line)| count(line) > 1);
+            prop_assert_eq!(several_of(kind, &steps), several.collect::<BTreeMap<_, _>>());
         }
     }
 

@@ -2,6 +2,7 @@
 //! system is asked when somebody reads.
 
 mod declare;
+mod pipelines;
 mod process;
 mod requests;
 mod steps;
@@ -11,15 +12,31 @@ use std::time::Duration;
 use prometheus::{Histogram, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 use declare::Declare;
+use pipelines::PipelineFigures;
 use process::ProcessFigures;
 use requests::RequestFigures;
 use steps::StepFigures;
 
+pub use pipelines::PipelineSeen;
 pub use requests::RouteFigures;
 pub use steps::StepSeen;
 
 /// The bounds of the buckets of steps and runs, in seconds.
 const WORK_BUCKETS: [f64; 12] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0];
+
+/// How far a source of events is.
+#[derive(Clone, Copy, Debug)]
+pub struct IntakeSeen<'a> {
+    pub source: &'a str,
+    /// The events that ever came.
+    pub events: u64,
+    /// Those that have not landed.
+    pub lag_events: u64,
+    /// How long the oldest of them waits; 0 while all have landed.
+    pub lag_seconds: u64,
+    /// What the log holds of it on disk.
+    pub bytes: u64,
+}
 
 /// All figures of a process.
 #[derive(Debug)]
@@ -28,11 +45,16 @@ pub struct Metrics {
     runs: IntCounterVec,
     run_seconds: Histogram,
     steps: StepFigures,
+    pipelines: PipelineFigures,
     decisions: IntCounterVec,
     queue_depth: IntGauge,
     running: IntGauge,
     messages: IntGaugeVec,
     dropped_messages: IntCounterVec,
+    intake_events: IntGaugeVec,
+    intake_lag: IntGaugeVec,
+    intake_lag_seconds: IntGaugeVec,
+    intake_bytes: IntGaugeVec,
     requests: RequestFigures,
     process: ProcessFigures,
 }
@@ -54,6 +76,7 @@ impl Metrics {
                 &WORK_BUCKETS,
             )?,
             steps: StepFigures::declare(&of)?,
+            pipelines: PipelineFigures::declare(&of)?,
             decisions: of.counters(
                 "millstream_schedule_decisions_total",
                 "What the scheduler decided.",
@@ -72,6 +95,26 @@ impl Metrics {
                 "Messages that a receiver outside never took, and that are gone.",
                 &["receiver"],
             )?,
+            intake_events: of.gauges(
+                "millstream_source_events",
+                "Events that ever came to a source.",
+                &["source"],
+            )?,
+            intake_lag: of.gauges(
+                "millstream_source_lag_events",
+                "Events of a source that have not landed yet.",
+                &["source"],
+            )?,
+            intake_lag_seconds: of.gauges(
+                "millstream_source_lag_seconds",
+                "How long the oldest event of a source that has not landed waits.",
+                &["source"],
+            )?,
+            intake_bytes: of.gauges(
+                "millstream_source_log_bytes",
+                "What the event log holds of a source on disk.",
+                &["source"],
+            )?,
             requests: RequestFigures::declare(&of)?,
             process: ProcessFigures::declare(&of)?,
             registry,
@@ -88,6 +131,11 @@ impl Metrics {
         self.steps.ended(step);
     }
 
+    /// Shows how a pipeline is.
+    pub fn pipeline(&self, seen: &PipelineSeen<'_>) {
+        self.pipelines.seen(seen);
+    }
+
     /// Counts a decision of the scheduler.
     pub fn decided(&self, decision: &str) {
         self.decisions.with_label_values(&[decision]).inc();
@@ -102,6 +150,16 @@ impl Metrics {
     /// How many messages wait for a receiver outside.
     pub fn messages_waiting(&self, receiver: &str, waiting: u64) {
         self.messages.with_label_values(&[receiver]).set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+
+    /// How far a source of events is.
+    pub fn intake(&self, seen: &IntakeSeen<'_>) {
+        let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let of = |gauges: &IntGaugeVec, value: u64| gauges.with_label_values(&[seen.source]).set(count(value));
+        of(&self.intake_events, seen.events);
+        of(&self.intake_lag, seen.lag_events);
+        of(&self.intake_lag_seconds, seen.lag_seconds);
+        of(&self.intake_bytes, seen.bytes);
     }
 
     /// Counts messages for a receiver outside that were dropped.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{harness::Folder, serve_process::send};
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A command that runs until it is told to end, and its lines.
 struct Running {

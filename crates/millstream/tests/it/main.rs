@@ -14,6 +14,7 @@ mod dataset_splits;
 #[cfg(unix)]
 mod deploy;
 mod endless;
+mod events;
 mod evolution;
 mod faults;
 mod features_cli;
@@ -28,6 +29,7 @@ mod features_verify;
 mod harness;
 mod how_to;
 mod human;
+mod ingest;
 mod init;
 mod kept_records;
 mod kills;
@@ -35,6 +37,7 @@ mod landing;
 #[cfg(unix)]
 mod living;
 mod online_kills;
+mod pipelines;
 mod places;
 mod query;
 mod readers;
@@ -60,6 +63,7 @@ mod serve_reload;
 mod serve_schedule;
 #[cfg(feature = "postgres")]
 mod serve_shared;
+mod serve_stop;
 mod serve_tls;
 mod serve_versions;
 mod serve_watch;

@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io::{BufReader, Read, Write},
     net::TcpStream,
-    process::{Child, ChildStdout, Stdio},
+    process::{Child, ChildStdout, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::harness::{Folder, assert_plain};
 
 /// Longer than any request here takes; a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What the server says on standard error goes to this file of the project's folder.
 const LOG: &str = "serve.log";
@@ -156,11 +156,21 @@ impl Server {
         self.child.id()
     }
 
-    /// Asks the server to end, as a service manager does, and waits until it has.
-    pub(crate) fn stop(mut self) {
+    /// Asks the server to end, as a service manager does.
+    pub(crate) fn terminate(&self) {
         let asked = std::process::Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         assert!(asked.unwrap().success());
-        let status = self.child.wait().unwrap();
+    }
+
+    /// Waits until the server has ended.
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    /// Asks the server to end, and waits until it has.
+    pub(crate) fn stop(self) {
+        self.terminate();
+        let status = self.wait();
         assert!(status.success(), "the server ends with {status}");
     }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::Folder,
+    kept_records::assert_made_once,
     serve_process::{Server, assert_quiet, log},
     side_by_side::postgres::schema,
 };
@@ -15,7 +16,7 @@ const SOURCES: usize = 8;
 const SERVERS: usize = 3;
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A checkout of the project; lake and data are in the folder that all of them share.
 fn checkout(state: &str, shared: &Folder) -> Folder {
@@ -128,8 +129,14 @@ fn three_servers_share_the_work_and_whichever_is_killed_nothing_is_lost_or_doubl
         let said = log(folder);
         assert!(said.contains("a step starts"), "a server runs no steps: {said}");
     }
+    assert_made_once(&folders[0], &servers[0]);
     servers.into_iter().for_each(Server::stop);
     folders.iter().for_each(assert_quiet);
     let ids = folders[0].json(&["query", &format!("SELECT count(*) AS n FROM ({})", union()), "--json"]);
     assert_eq!(ids, json!([{"n": 2 * SOURCES * 7}]));
+    // A row that was landed twice would be rejected the second time.
+    for source in 0..SOURCES {
+        let rejected = shared.path().join(format!("lake/bronze/s{source}__rejected"));
+        assert!(!rejected.exists(), "rows were landed twice: {}", rejected.display());
+    }
 }

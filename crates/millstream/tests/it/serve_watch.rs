@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 const SECRET: &str = "0123456789abcdef-of-the-hook";
 const BODY: &[u8] = br#"{"day": 1}"#;

@@ -147,7 +147,7 @@ fn a_server_with_the_store_brings_up_to_date_what_runs_leave_to_it() {
     let said = folder.output(&["run"]);
     assert_eq!(said.status.code(), Some(0), "{said:?}");
     assert!(String::from_utf8_lossy(&said.stderr).contains("brings it up to date"), "{said:?}");
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_secs(300);
     while orders() == before {
         assert!(Instant::now() < until, "the views stay behind");
         std::thread::sleep(Duration::from_millis(200));

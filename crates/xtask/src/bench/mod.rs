@@ -10,6 +10,7 @@ mod dispatch_peers;
 mod feast;
 mod feature_project;
 mod incremental;
+mod ingest;
 mod land;
 mod land_csv;
 mod land_jsonl;
@@ -26,6 +27,8 @@ mod push;
 mod serve;
 mod serving;
 mod step_overhead;
+mod stream_features;
+mod stream_windows;
 mod table;
 mod windows;
 
@@ -64,7 +67,7 @@ struct Bench {
     run: fn(&Context<'_>) -> Result<Vec<Row>>,
 }
 
-const BENCHES: [Bench; 16] = [
+const BENCHES: [Bench; 19] = [
     Bench { name: "land_csv", run: land_csv::run },
     Bench { name: "land_jsonl", run: land_jsonl::run },
     Bench { name: "land_parquet", run: land_parquet::run },
@@ -78,9 +81,12 @@ const BENCHES: [Bench; 16] = [
     Bench { name: "windows", run: windows::run },
     Bench { name: "serve", run: serve::run },
     Bench { name: "materialize", run: materialize::run },
+    Bench { name: "stream_features", run: stream_features::run },
     Bench { name: "push", run: push::run },
     Bench { name: "memory", run: memory::run },
     Bench { name: "log", run: log::run },
+    Bench { name: "ingest", run: ingest::run },
+    Bench { name: "stream_windows", run: stream_windows::run },
 ];
 
 const PEERS: [&str; 6] = [

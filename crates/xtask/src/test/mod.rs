@@ -39,7 +39,7 @@ const FEAST: &str = "MILLSTREAM_TEST_FEAST";
 /// Prometheus's client for Python, with a parser of what servers answer.
 const PROMETHEUS_CLIENT: [&str; 1] = ["prometheus-client==0.26.0"];
 
-const READERS: [&str; 8] = [
+const READERS: [&str; 9] = [
     "duckdb==2.0.0",
     "deltalake==1.6.6",
     "pyarrow==26.0.1",
@@ -48,6 +48,7 @@ const READERS: [&str; 8] = [
     "polars==2.1.0",
     "pytest==9.2.0",
     "jsonschema==4.26.0",
+    "opentelemetry-exporter-otlp-proto-http==1.45.2",
 ];
 
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {

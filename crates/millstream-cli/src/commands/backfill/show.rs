@@ -39,7 +39,10 @@ pub(super) fn preview(preview: &BackfillPreview) -> String {
     let _ = writeln!(text, "  takes       {takes}");
     let cost = preview.cost.as_ref().map_or_else(
         || "unknown: it needs `prices` in `millstream.yaml`, and a step that was measured".to_owned(),
-        |cost| format!("about {}", human::money(cost.total(), &cost.currency)),
+        |cost| match cost.total() {
+            0 => format!("less than {}", human::money(1, &cost.currency)),
+            total => format!("about {}", human::money(total, &cost.currency)),
+        },
     );
     let _ = writeln!(text, "  cost        {cost}");
     text
@@ -47,7 +50,7 @@ pub(super) fn preview(preview: &BackfillPreview) -> String {
 
 /// How far a backfill has come.
 pub(super) fn backfill(record: &BackfillRecord) -> String {
-    let (done, wanted) = (record.done.len(), record.wanted.len());
+    let (done, wanted) = (human::thousands(record.done.len()), record.wanted.len());
     let status = status(record);
     let mut text = format!("{status} {}  {done} of {}\n", record.id, human::count(wanted, "partition"));
     if !matches!(record.status, BackfillStatus::Finished) {
@@ -63,7 +66,8 @@ pub(super) fn list(records: &[BackfillRecord], now: TimestampMicros) -> String {
     for record in records {
         let age = u64::try_from(now.0.saturating_sub(record.started.0)).unwrap_or(0);
         let age = human::ago(Duration::from_micros(age));
-        let (done, wanted) = (record.done.len(), human::count(record.wanted.len(), "partition"));
+        let (done, wanted) =
+            (human::thousands(record.done.len()), human::count(record.wanted.len(), "partition"));
         let failed = record.failed.len();
         let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
         let _ = writeln!(

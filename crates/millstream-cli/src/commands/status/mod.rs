@@ -2,11 +2,14 @@
 
 mod overview;
 mod partitions;
+mod pipelines;
 mod run;
 mod table;
 mod watch;
 
 pub(crate) use table::known;
+
+use millstream_engine::{Stale, StaleCause};
 
 use crate::{
     CliError, Exit, output, project,
@@ -55,7 +58,15 @@ pub(crate) async fn run(arguments: &Arguments, session: &Session) -> Result<Exit
     match named {
         Some(name) => table::show(&engine, &status, &name, session).await?,
         None if session.settings.json => output::print_json(&StatusDocument::of(&status))?,
-        None => output::print(&overview::text(&status))?,
+        None => {
+            output::print(&overview::text(&status))?;
+            if !engine.project().is_whole {
+                let stale = engine.stale().await?;
+                let is_left = |(_, stale): &(_, &Stale)| matches!(stale.cause, StaleCause::NotDefined);
+                let left = stale.iter().filter(is_left).map(|(asset, _)| asset);
+                output::print(&overview::not_loaded(left))?;
+            }
+        }
     }
     Ok(Exit::Success)
 }

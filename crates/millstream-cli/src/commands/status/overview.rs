@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use millstream_engine::{AssetStatus, ConnectionStatus, RepairRecord, RepairState, Status};
 use millstream_schedule::{CircuitState, circuit_words, shown};
 use millstream_state::{HeldLease, LeaseToken};
-use millstream_types::{Severity, TimestampMicros};
+use millstream_types::{AssetId, Severity, TimestampMicros};
 
 use crate::{
     human,
@@ -53,6 +53,7 @@ pub(super) fn text(status: &Status) -> String {
     let right: Vec<bool> = header.iter().map(|name| ["version", "rows"].contains(name)).collect();
     text.push('\n');
     text.push_str(&table(&header, &rows, &right));
+    text.push_str(&super::pipelines::text(status));
     for lease in leases.values() {
         let assets = human::count(lease.assets.len() as u64, "asset");
         text.push_str(&format!("\n{} {}\n", styled(CAUTION, '●'), at_work(lease, &assets, status.now)));
@@ -75,6 +76,18 @@ pub(super) fn text(status: &Status) -> String {
     text
 }
 
+/// Says that assets are not among those above, because their files or what they read have errors; those that were built are named.
+pub(super) fn not_loaded<'a>(built: impl Iterator<Item = &'a AssetId>) -> String {
+    let mut text =
+        built.map(|asset| format!("\n{} {asset} is not loaded", styled(BAD, '✗'))).collect::<String>();
+    text.push_str(&format!(
+        "\n{} assets are left out whose files have errors; a server that runs goes on with what it had loaded before\n  {} `millstream check` shows the errors\n",
+        styled(CAUTION, '!'),
+        styled(GOOD, "help:"),
+    ));
+    text
+}
+
 /// What waits for places that do not answer, and what is set aside.
 fn held(status: &Status) -> String {
     let place = |connection: &ConnectionStatus| {
@@ -93,6 +106,16 @@ fn held(status: &Status) -> String {
             "\n{} {asset} was set aside {ago}, after too many failures in a row\n  {} `millstream schedule resume {asset}` lets it run by itself again\n",
             styled(CAUTION, '●'),
             styled(GOOD, "help:"),
+        ));
+    }
+    for breaker in &status.breakers {
+        let ago = human::ago(between(breaker.opened, status.now));
+        text.push_str(&format!(
+            "\n{} the breaker of bronze.{source} opened {ago}: {}\n  {} events are kept in the log; correct the contract, or `millstream source resume {source}`\n",
+            styled(BAD, '●'),
+            breaker.examples,
+            styled(GOOD, "help:"),
+            source = breaker.source,
         ));
     }
     for repair in &status.repairs {

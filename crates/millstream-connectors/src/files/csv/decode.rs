@@ -15,8 +15,8 @@ use super::{
     marks::Marks,
     record::{RawField, RecordEnd, line, record_fields, unescape},
 };
-use crate::files::{
-    pump::{RawBlock, keep_after},
+use crate::{
+    files::pump::{RawBlock, keep_after},
     text_columns::{TextColumn, finish_all},
 };
 
@@ -248,6 +248,7 @@ impl<'a> Rows<'a> {
             rows,
             positions,
             operations: None,
+            arrivals: None,
             malformed: self.malformed,
             last_position: self.last_position,
         })

@@ -2,16 +2,14 @@
 
 use std::{ops::Range, sync::Arc};
 
-use arrow::{
-    array::{Array, ArrayRef, Int64Array, RecordBatch, RecordBatchOptions},
-    datatypes::{DataType, Field, Schema},
-    error::ArrowError,
-};
+use arrow::{array::Int64Array, error::ArrowError};
 use memchr::memchr;
 use millstream_connector::{Block, ConnectorError, MalformedRow, Positions, SourceBatch};
 
-use super::{columns::JsonColumns, line::parse_line, shape::Shape};
-use crate::files::pump::{RawBlock, keep_after};
+use crate::{
+    files::pump::{RawBlock, keep_after},
+    json::JsonRows,
+};
 
 /// Whole lines of one file, and what is needed to decode them.
 #[derive(Debug)]
@@ -56,8 +54,7 @@ impl Block for JsonBlock {
 }
 
 struct Lines {
-    columns: JsonColumns,
-    shape: Shape,
+    rows: JsonRows,
     line_end: u8,
     line: i64,
     positions: Vec<i64>,
@@ -70,8 +67,7 @@ impl Lines {
         let rows_guess = raw.data.len() / line_bytes + raw.data.len() / line_bytes / 8 + 1;
         let bytes_guess = raw.data.len() / (2 * format.columns.len().max(1));
         Self {
-            columns: JsonColumns::new(format.columns.iter().cloned(), rows_guess, bytes_guess),
-            shape: Shape::default(),
+            rows: JsonRows::new(format.columns.iter().cloned(), rows_guess, bytes_guess),
             line_end: format.line_end,
             line: raw.first_line,
             positions: Vec::with_capacity(rows_guess),
@@ -87,15 +83,9 @@ impl Lines {
             let end = memchr(self.line_end, &data[start..]).map_or(data.len(), |index| start + index);
             match text(start..end) {
                 Some(line) if line.trim_ascii().is_empty() => {}
-                Some(line) => match self.read_line(line) {
-                    Ok(()) => {
-                        self.columns.end_row();
-                        self.positions.push(self.line);
-                    }
-                    Err(reason) => {
-                        self.columns.undo_row();
-                        self.give_up(line.trim_end_matches('\r').to_owned(), reason);
-                    }
+                Some(line) => match self.rows.add(line) {
+                    Ok(()) => self.positions.push(self.line),
+                    Err(reason) => self.give_up(line.trim_end_matches('\r').to_owned(), reason),
                 },
                 None => {
                     let line = &data[start..end];
@@ -108,34 +98,22 @@ impl Lines {
         }
     }
 
-    fn read_line(&mut self, line: &str) -> Result<(), String> {
-        if self.shape.read(line, &mut self.columns) {
-            return Ok(());
-        }
-        self.columns.undo_row();
-        parse_line(line, &mut self.columns, &mut self.shape)
-    }
-
     fn give_up(&mut self, text: String, reason: String) {
         self.malformed.push(MalformedRow { position: self.line, text, bytes: None, reason });
     }
 
     fn finish(self) -> Result<SourceBatch, ArrowError> {
-        let mut fields = Vec::new();
-        let mut arrays: Vec<ArrayRef> = Vec::new();
-        let options = RecordBatchOptions::new().with_row_count(Some(self.columns.rows));
-        for (name, column) in self.columns.into_parts() {
-            let text = column.finish()?;
-            // A column without a value says nothing that its absence would not say.
-            if text.null_count() < text.len() {
-                fields.push(Field::new(name, DataType::Utf8, true));
-                arrays.push(Arc::new(text));
-            }
-        }
-        let rows = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)?;
+        let rows = self.rows.finish()?;
         let (positions, malformed) = (self.positions, self.malformed);
         let last_position = positions.last().copied().max(malformed.last().map(|row| row.position));
-        Ok(SourceBatch { rows, positions: compact(positions), operations: None, malformed, last_position })
+        Ok(SourceBatch {
+            rows,
+            positions: compact(positions),
+            operations: None,
+            arrivals: None,
+            malformed,
+            last_position,
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! `millstream dataset build`: every input at one version, the join on threads of its own, then the record and the pins.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     path::{Path, PathBuf},
     sync::Arc,
@@ -137,8 +137,14 @@ impl Engine {
             let build = async {
                 let set = world.published().await?;
                 let bounds = Bounds { cancel, alone: None };
-                let report =
-                    build_dataset(world, request, set, StepMeter::new(&facts.id, &events), bounds).await?;
+                let meter = StepMeter::new(&facts.id, &events);
+                let report = match build_dataset(world, request, set, meter, bounds).await {
+                    Ok(report) => report,
+                    Err(error) => {
+                        world.look_for_damage(&error, &events).await;
+                        return Err(error);
+                    }
+                };
                 let result = super::result_of(facts, &report, world);
                 Ok((report, result))
             };
@@ -158,7 +164,11 @@ pub(super) fn build_dataset<'a>(
 ) -> BoxFuture<'a, Result<DatasetReport, EngineError>> {
     Box::pin(async move {
         let started = Instant::now();
-        let stale = stale_inputs(world, &request.name).await?;
+        // The build is right whatever can be said of its inputs.
+        let stale = stale_inputs(world, &request.name).await.unwrap_or_else(|error| {
+            tracing::warn!(code = error.code(), %error, "it is not known what a dataset is made of and is stale");
+            Vec::new()
+        });
         let Ready { spec, inputs, labels, columns, output, plan } = ready(world, request, set).await?;
         // Looked at before the file is read: a change meanwhile is seen by the next plan.
         let label_file = super::label_file(world, &spec);
@@ -204,10 +214,11 @@ pub(super) fn build_dataset<'a>(
 
 /// What a dataset is made of and is stale now.
 async fn stale_inputs(world: &World, dataset: &str) -> Result<Vec<(AssetId, Stale)>, EngineError> {
-    let stale = world.stale().await?;
     let asset = super::id(dataset);
-    let inputs = world.project.graph.inputs(&asset);
-    Ok(inputs.filter_map(|input| Some((input.id.clone(), stale.get(&input.id)?.clone()))).collect())
+    let inputs: BTreeSet<AssetId> =
+        world.project.graph.inputs(&asset).map(|input| input.id.clone()).collect();
+    let stale = world.stale(Some(&inputs)).await?;
+    Ok(inputs.into_iter().filter_map(|input| stale.get(&input).cloned().map(|why| (input, why))).collect())
 }
 
 fn unknown(project: &crate::Project, name: &str) -> EngineError {

@@ -76,6 +76,7 @@ impl Kind for Datasets {
                 needs: Default::default(),
                 passes_through: false,
                 reads_outside: false,
+                follows_events: false,
                 schedule: ScheduleSpec::beside(
                     match spec.refresh {
                         RefreshSpec::Manual => Trigger::Manual,
@@ -125,6 +126,10 @@ impl Kind for Datasets {
             context.note(warning.to_string());
         }
         Ok(result_of(context.facts()?, &report, &runner.world))
+    }
+
+    fn is_local(&self, _: &World, _: &AssetId) -> bool {
+        true
     }
 
     async fn abandon(&self, _: &World, _: &AssetId) {}

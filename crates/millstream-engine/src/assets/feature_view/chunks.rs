@@ -118,7 +118,7 @@ fn failed(error: SpoolError) -> EngineError {
 
 /// The newest event time of a batch that is not in the future: one event with a wrong time must not make later events look
 /// old.
-pub(super) fn newest_of(batch: &RecordBatch, now: i64) -> Option<i64> {
+pub(crate) fn newest_of(batch: &RecordBatch, now: i64) -> Option<i64> {
     let times = batch.column_by_name(TIME)?.as_primitive_opt::<TimestampMicrosecondType>()?;
     times.iter().flatten().filter(|time| *time <= now).max()
 }

@@ -3,7 +3,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicI64, Ordering},
+    atomic::{AtomicI64, AtomicU64, Ordering},
 };
 
 use arrow::array::RecordBatch;
@@ -68,19 +68,32 @@ impl Work<'_> {
                 read.push(files);
             }
         }
+        let from_log = Arc::new(AtomicU64::new(0));
+        if let Some((follow, span)) = self.follow.as_ref().zip(epoch.under_way.log.as_ref())
+            && !span.is_empty()
+        {
+            let counted = from_log.clone();
+            let count = move |batch: &RecordBatch| {
+                counted.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+            };
+            streams.push(watched(follow.between(span).inspect_ok(count).boxed(), &newest, now));
+        }
         let cancel = self.cancel.clone();
         let stopped = move |batch| if cancel.is_cancelled() { Err(EngineError::Cancelled) } else { batch };
         let events = futures::stream::iter(streams).flatten().map(stopped);
         let chunks = Chunks::collect(&self.view, events, wanted, &spill, now, count).await?;
         epoch.under_way.chunks = chunks.len();
         let newest = newest.load(Ordering::Relaxed);
-        let receipt = receipt_of(&chunks, &read);
+        let receipt = receipt_of(&chunks, &read, from_log.load(Ordering::Relaxed));
         receipt::check(&super::id(&definition.name), receipt)?;
         Ok(Collected { chunks, newest: (newest > i64::MIN).then_some(newest), receipt })
     }
 
     /// Whether each event is made of one row of the view's one table, as the project defines the view now.
     pub(super) fn is_row_wise(&self) -> bool {
+        if self.follow.is_some() {
+            return true;
+        }
         let definition = self.view.definition();
         let own = self.world.project.features.views.get(&definition.name);
         own.is_some_and(|own| own.row_wise && own.definition.space() == self.view.space())
@@ -109,10 +122,12 @@ impl Work<'_> {
     }
 }
 
-/// Where the rows went that were `read`. Where their files cannot be counted, or an event is not made of one row, the receipt
+/// Where the rows went that were `read`, and the events that came from the log. Where their files cannot be counted, or an event is not made of one row, the receipt
 /// begins with the events.
-fn receipt_of(chunks: &Chunks, read: &[FilesRead]) -> Receipt {
-    let sum = |rows: &dyn Fn(&FilesRead) -> Option<u64>| read.iter().map(rows).sum::<Option<u64>>();
+fn receipt_of(chunks: &Chunks, read: &[FilesRead], from_log: u64) -> Receipt {
+    let sum = |rows: &dyn Fn(&FilesRead) -> Option<u64>| {
+        read.iter().map(rows).sum::<Option<u64>>().map(|rows| rows + from_log)
+    };
     let counted = sum(&|files| files.rows).zip(sum(&|files| files.scanned.rows()));
     let (rows_in, scanned) = counted.filter(|_| !read.is_empty()).unwrap_or((chunks.read, chunks.read));
     // What the view's own query leaves out.

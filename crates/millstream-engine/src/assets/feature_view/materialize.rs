@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     events::Collected,
-    progress::{self, Progress, UnderWay},
+    progress::{self, LogProgress, Progress, UnderWay},
     report::{MaterializeFailure, MaterializeMode, MaterializeReport, MaterializeRequest, Materialized},
     result_of,
 };
@@ -39,6 +39,7 @@ use crate::{
         rows::{all_events, pushed_table},
     },
     pinning::Pinning,
+    pipelines::features::Follow,
     run::{StepResult, failed_outcome},
 };
 
@@ -59,7 +60,11 @@ impl FeatureServer {
     ) -> BoxFuture<'a, Result<Materialized, EngineError>> {
         Box::pin(async move {
             self.check_end(request.until)?;
-            let wanted = self.wanted_views(request).await?;
+            let mut wanted = self.wanted_views(request).await?;
+            let kept = self.take_kept(request, &mut wanted).await?;
+            if wanted.is_empty() {
+                return Ok(kept);
+            }
             let assets: Vec<_> = wanted.keys().map(|name| super::id(name)).collect();
             let apart = Apart {
                 command: &request.command,
@@ -69,7 +74,9 @@ impl FeatureServer {
             };
             let mut run = apart::begin(&self.0.world, apart, &publisher, &cancel).await?;
             let done = Box::pin(self.materialize_each(request, wanted, &publisher, &mut run)).await;
-            run.end(done).await
+            let mut done = run.end(done).await?;
+            done.reports.extend(kept.reports);
+            Ok(done)
         })
     }
 
@@ -85,7 +92,7 @@ impl FeatureServer {
         let (world, cancel) = (&self.0.world, run.cancel.clone());
         let mut done = Materialized::default();
         for (name, definitions) in wanted {
-            let work = self.bring_up_to_date(request, &name, definitions, publisher, &cancel);
+            let work = self.bring_to_the_present(request, &name, definitions, publisher, &cancel);
             let of_view = match world.project.graph.get(&super::id(&name)) {
                 Some(facts) => {
                     let step = async {
@@ -104,7 +111,7 @@ impl FeatureServer {
     }
 
     /// Brings all definitions of a leased view up to date.
-    pub(super) async fn bring_up_to_date(
+    pub(crate) async fn bring_up_to_date(
         &self,
         request: &MaterializeRequest,
         name: &str,
@@ -128,10 +135,15 @@ impl FeatureServer {
             }
             let (label, versions) = (view.label(), view.versions.clone());
             let (world, store) = (&self.0.world, &self.0.access.store);
-            let work = online_view(&view.definition).map(|view| Work {
+            let opened = match online_view(&view.definition) {
+                Ok(opened) => Follow::of(world, &view.definition).await.map(|follow| (opened, follow)),
+                Err(error) => Err(error),
+            };
+            let work = opened.map(|(view, follow)| Work {
                 world,
                 store,
                 view,
+                follow,
                 label: label.clone(),
                 doing: (!versions.is_empty()).then(|| format!("the definition of {}", versions.join(", "))),
                 is_current: versions.is_empty(),
@@ -174,7 +186,7 @@ impl FeatureServer {
 
     /// The views that are asked for, by name, each in all definitions that something reads; the one that the project
     /// has now comes first.
-    pub(super) async fn wanted_views(
+    pub(crate) async fn wanted_views(
         &self,
         request: &MaterializeRequest,
     ) -> Result<BTreeMap<String, Vec<StoredView>>, EngineError> {
@@ -225,7 +237,7 @@ fn failed_alone(
 }
 
 /// The version of the one table that a view is computed from, apart from rows that were pushed to it. Pure.
-fn table_version(view: &str, versions: &BTreeMap<TableName, i64>) -> Option<i64> {
+pub(super) fn table_version(view: &str, versions: &BTreeMap<TableName, i64>) -> Option<i64> {
     let pushed = pushed_table(view).ok();
     let mut tables = versions.iter().filter(|(table, _)| Some(*table) != pushed.as_ref());
     match (tables.next(), tables.next()) {
@@ -239,6 +251,8 @@ pub(super) struct Work<'a> {
     pub world: &'a Arc<World>,
     pub store: &'a Arc<dyn OnlineStore>,
     pub view: OnlineView,
+    /// What the view follows, if it follows a source.
+    pub follow: Option<Arc<Follow>>,
     /// The name of the view in reports.
     label: String,
     /// What is worked on within the view's step, where it is not what the project says now.
@@ -285,6 +299,8 @@ impl Work<'_> {
         rows_before: u64,
     ) -> Result<MaterializeReport, EngineError> {
         let started = Instant::now();
+        let known = self.handed_over(known).await?;
+        let known = self.moved_on(known).await?;
         let Some(mut epoch) = self.epoch(known.as_ref(), full).await? else {
             let known = known.unwrap_or_default();
             self.pin_versions(&known).await?;
@@ -307,7 +323,10 @@ impl Work<'_> {
         if !fills {
             self.sweep(&epoch, &done).await?;
         }
-        let UnderWay { epoch: number, full, versions, identities, covered, .. } = epoch.under_way;
+        let UnderWay { epoch: number, full, versions, identities, covered, log, .. } = epoch.under_way;
+        let before = done.log.take().unwrap_or_default();
+        let topic = self.follow.as_ref().map(|follow| follow.topic.clone()).unwrap_or_default();
+        let log = log.map(|span| LogProgress { topic, offsets: span.to, batch: 0, begun: None, ..before });
         let rows = if full { chunks.rows } else { done.rows + chunks.rows };
         let finished = Progress {
             epoch: number,
@@ -320,6 +339,7 @@ impl Work<'_> {
             rows,
             // What was pushed since an epoch began is for the next one to look at.
             pushes: if goes_on { done.pushes } else { self.pushes },
+            log,
             under_way: None,
         };
         progress::write(self.store.as_ref(), self.view.space(), &finished).await?;
@@ -390,8 +410,10 @@ impl Work<'_> {
     /// The epoch that has to be done; `None` when the records have everything. An epoch that was begun is continued, unless all
     /// is wanted and it takes in only what was new.
     async fn epoch(&self, known: Option<&Progress>, full: bool) -> Result<Option<Epoch>, EngineError> {
+        let is_of_now = |begun: &&UnderWay| begun.log.is_some() == self.follow.is_some();
         if let Some(known) = known
-            && let Some(under_way) = known.under_way.as_ref().filter(|begun| begun.full || !full)
+            && let Some(under_way) =
+                known.under_way.as_ref().filter(|begun| begun.full || !full).filter(is_of_now)
         {
             let (lake, versions) = (&self.world.lake, &under_way.versions);
             match Pinning::at(self.world, versions).await {
@@ -414,6 +436,22 @@ impl Work<'_> {
         }
         let pinning = self.pin().await?;
         let versions = pinning.versions();
+        match &self.follow {
+            Some(follow) if !known.log.as_ref().is_some_and(|log| follow.is_followed_by(log)) => {
+                return self.whole(Some(known)).await.map(Some);
+            }
+            Some(_) if versions == known.versions => return Ok(None),
+            Some(follow) => {
+                return if follow.only_landed(self.world, known, &versions).await? {
+                    Ok(None)
+                } else {
+                    self.whole(Some(known)).await.map(Some)
+                };
+            }
+            // The records have events that the versions do not tell of.
+            None if known.log.is_some() => return self.whole(Some(known)).await.map(Some),
+            None => {}
+        }
         if versions == known.versions {
             return Ok(None);
         }
@@ -428,7 +466,11 @@ impl Work<'_> {
         let pinning = self.pin().await?;
         let begun = known.and_then(|known| known.under_way.as_ref()).map(|under_way| under_way.epoch);
         let last = known.map_or(0, |known| known.epoch).max(begun.unwrap_or(0));
-        let under_way = self.under_way(last, true, &pinning).await?;
+        let mut under_way = self.under_way(last, true, &pinning).await?;
+        if let Some(follow) = &self.follow {
+            let known = known.and_then(|known| known.log.as_ref());
+            under_way.log = Some(follow.span(self.world, &pinning, known).await?);
+        }
         Ok(Epoch { under_way, pinning, since: BTreeMap::new() })
     }
 
@@ -438,15 +480,17 @@ impl Work<'_> {
         let covered = covered.map_or(0, |snapshot| pushed::covered(&snapshot));
         let versions = pinning.versions();
         let identities = progress::identities(&self.world.lake, &versions).await?;
-        Ok(UnderWay { epoch: last + 1, full, versions, identities, covered, chunks: 0, next: 0 })
+        Ok(UnderWay { epoch: last + 1, full, versions, identities, covered, log: None, chunks: 0, next: 0 })
     }
 
     /// Holds every table that the view's query touches, and its pushed rows.
-    async fn pin(&self) -> Result<Arc<Pinning>, EngineError> {
+    pub(super) async fn pin(&self) -> Result<Arc<Pinning>, EngineError> {
         let pinning = Arc::new(Pinning::new(self.world));
         let definition = self.view.definition();
-        match self.world.project.features.views.get(&definition.name) {
-            Some(own) if own.definition.space() == self.view.space() => {
+        match (&self.follow, self.world.project.features.views.get(&definition.name)) {
+            // A source that takes in events has no table before the first of them has landed.
+            (Some(follow), _) => drop(pinning.pin_if_there(&follow.source.table()).await?),
+            (None, Some(own)) if own.definition.space() == self.view.space() => {
                 pinning.pin(&own.dependencies).await?;
             }
             // Planning the query touches the tables of a definition that the project no longer has.

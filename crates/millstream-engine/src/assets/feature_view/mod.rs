@@ -3,12 +3,13 @@
 mod apply;
 mod chunks;
 mod events;
+mod following;
 mod keeper;
 mod materialize;
 pub(crate) mod progress;
 mod report;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -18,16 +19,26 @@ use millstream_plan::{
 };
 use millstream_project::ScheduleSpec;
 use millstream_schedule::Trigger;
+use millstream_state::StateError;
 use millstream_types::{AssetId, AssetVersion, TableName};
 use serde_json::json;
 
 use super::{Defined, Kind, Look, StepRunner, table::view_plans};
 use crate::{
-    EngineError, FeatureServer, StepOutcome, engine::World, features::rows::pushed_table, run::StepResult,
+    EngineError, FeatureServer, StepOutcome,
+    engine::World,
+    features::rows::pushed_table,
+    pipelines::{
+        COMMAND,
+        features::{followed, followed_as_defined},
+    },
+    run::StepResult,
 };
 
+pub(crate) use chunks::newest_of;
 pub use keeper::Keeper;
-pub use progress::Progress;
+pub(crate) use progress::LogSpan;
+pub use progress::{LogProgress, Offsets, Progress};
 pub use report::{MaterializeFailure, MaterializeMode, MaterializeReport, MaterializeRequest, Materialized};
 
 /// The word before the name of a feature view.
@@ -66,6 +77,7 @@ impl Kind for FeatureViews {
                 needs: Default::default(),
                 passes_through: false,
                 reads_outside: false,
+                follows_events: followed_as_defined(defined, name).is_some(),
                 schedule: ScheduleSpec::beside(
                     Trigger::OnChange,
                     spec.and_then(|spec| spec.schedule.as_ref()),
@@ -119,11 +131,34 @@ impl Kind for FeatureViews {
         let name = step.asset.name();
         let definitions = features.wanted_views(&request).await?.remove(name).unwrap_or_default();
         let (events, cancel) = (&context.events, &context.cancel);
+        // What a pipeline may keep up to date is not leased with the other assets of the run.
+        let own = match context.facts()?.follows_events {
+            true => {
+                let assets = std::slice::from_ref(&step.asset);
+                match runner.world.lease(COMMAND, assets, Duration::ZERO, events, cancel).await {
+                    Ok(lease) => Some(lease),
+                    Err(EngineError::State(StateError::Locked { .. })) => {
+                        context.note("somebody else keeps the view up to date, as `millstream serve` does");
+                        return Ok(StepResult::without_rows(StepOutcome::Unchanged, None));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            false => None,
+        };
         let _alone = runner.world.beside_queries().await?;
-        let done = features.bring_up_to_date(&request, name, definitions, events, cancel).await?;
+        let done = features.bring_to_the_present(&request, name, definitions, events, cancel).await;
+        if let Some(lease) = own {
+            lease.end().await;
+        }
+        let done = done?;
         let report = done.complete()?.into_iter().next();
         let report = report.ok_or_else(|| super::unknown(&step.asset))?;
         Ok(result_of(context.facts()?, &report, &runner.world))
+    }
+
+    fn is_local(&self, world: &World, _: &AssetId) -> bool {
+        world.online.is_embedded()
     }
 
     async fn abandon(&self, _: &World, _: &AssetId) {}
@@ -166,7 +201,15 @@ async fn look_at(
 ) -> Result<(Option<AssetVersion>, Vec<String>), EngineError> {
     let known = look.recorded.get(&facts.id);
     let name = facts.id.name();
-    let news = pushed_news(look.world, std::iter::once(name), known).await?;
+    let mut news = pushed_news(look.world, std::iter::once(name), known).await?;
+    if let Some(source) = followed(&look.world.project, name) {
+        // What is new in the table is new in the log, which the view follows.
+        let (table, id) = (source.table(), source.table().asset_id());
+        let read = known.and_then(|known| known.input_versions.get(&id).map(|read| read.number()));
+        if look.world.lake.probe(&table, read).await? != read {
+            news.push(id.to_string());
+        }
+    }
     let recorded = known.and_then(|known| known.version);
     let is_same = known.is_some_and(|known| known.fingerprint == facts.fingerprint);
     let version = match (store, look.world.project.features.views.get(name)) {
@@ -181,7 +224,7 @@ async fn look_at(
 }
 
 /// What a step of a view leaves behind.
-fn result_of(facts: &AssetFacts, report: &MaterializeReport, world: &World) -> StepResult {
+pub(crate) fn result_of(facts: &AssetFacts, report: &MaterializeReport, world: &World) -> StepResult {
     let outcome = match report.mode {
         MaterializeMode::UpToDate => StepOutcome::Unchanged,
         MaterializeMode::Incremental | MaterializeMode::Full => StepOutcome::Built,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::EngineError;
 
 /// The name of the mark.
-const MARK: &str = "materialized";
+pub(crate) const MARK: &str = "materialized";
 
 /// What a view's records hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,9 +39,58 @@ pub struct Progress {
     pub pushes: u64,
     /// The number of events that were taken in since the last full materialisation, its own included.
     pub rows: u64,
+    /// What of the event log is in the records; `None` for a view that does not follow one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogProgress>,
     /// The materialisation that has begun and is not complete: the next attempt continues it.
     #[serde(default)]
     pub under_way: Option<UnderWay>,
+}
+
+impl Progress {
+    /// Whether reads may rely on the records: that of an entity that has none may have no events. A view that follows a source is
+    /// there once it is as far as the log; from then on its values are never older than those of a definition that it takes the place of.
+    pub(crate) fn has_values(&self) -> bool {
+        self.epoch > 0 && self.log.as_ref().is_none_or(|log| log.is_caught_up)
+    }
+}
+
+/// The places in the topic of a source: of each partition, the offset of the record that is read next.
+pub type Offsets = Vec<u64>;
+
+/// How far a view has followed the log since its last materialisation, which had the events of its table and those of the log up to
+/// some offsets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogProgress {
+    /// The id of the topic, which tells it from another one of the same name.
+    pub topic: String,
+    /// Every event before these offsets is in the records, and none from there on.
+    pub offsets: Offsets,
+    /// The number of the last batch, counted from the materialisation on.
+    pub batch: u64,
+    /// The offsets at which the next batch ends, where some records may have it already: it is done again as it was begun. Only a
+    /// store that cannot store records and this together has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<Offsets>,
+    /// Whether the view was ever as far as the log. Before, its values would be older than those that another definition showed.
+    pub is_caught_up: bool,
+    /// The number of events that came too late for every window.
+    pub late: u64,
+}
+
+/// Events of the log that a materialisation takes in beside those of the table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogSpan {
+    /// The offsets up to which the table has the events, in the version that the materialisation reads.
+    pub from: Offsets,
+    /// The offsets up to which the materialisation has them; none of them is before that of `from`.
+    pub to: Offsets,
+}
+
+impl LogSpan {
+    pub(crate) fn is_empty(&self) -> bool {
+        reaches(&self.from, &self.to)
+    }
 }
 
 /// A materialisation that has begun. Its versions are fixed, so that its chunks are the same when it is done again.
@@ -54,10 +103,18 @@ pub struct UnderWay {
     #[serde(default, with = "by_text")]
     pub identities: BTreeMap<TableName, String>,
     pub covered: u64,
+    /// The events of the log that it takes in; `None` for a view that does not follow one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogSpan>,
     /// The number of chunks; a chunk has all events of its entities.
     pub chunks: u64,
     /// The first chunk that may be missing.
     pub next: u64,
+}
+
+/// Whether everything before `ends` is before `offsets` too.
+pub(crate) fn reaches(offsets: &Offsets, ends: &[u64]) -> bool {
+    ends.iter().enumerate().all(|(at, end)| offsets.get(at).is_some_and(|offset| offset >= end) || *end == 0)
 }
 
 /// The identities of these versions, which tell them from others under the same numbers.
@@ -97,9 +154,14 @@ pub(crate) async fn write(
     space: u64,
     progress: &Progress,
 ) -> Result<(), EngineError> {
-    let bytes = serde_json::to_vec(progress)
-        .map_err(|source| EngineError::Definition { name: format!("view space {space:016x}"), source })?;
+    let bytes = written(space, progress)?;
     Ok(store.set_mark(space, MARK, Some(&bytes)).await?)
+}
+
+/// The progress as its mark keeps it.
+pub(crate) fn written(space: u64, progress: &Progress) -> Result<Vec<u8>, EngineError> {
+    serde_json::to_vec(progress)
+        .map_err(|source| EngineError::Definition { name: format!("view space {space:016x}"), source })
 }
 
 /// Tables as texts, since keys of JSON objects are texts.

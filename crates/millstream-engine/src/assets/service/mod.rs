@@ -41,6 +41,7 @@ impl Kind for Services {
                 needs: Default::default(),
                 passes_through: false,
                 reads_outside: false,
+                follows_events: false,
                 schedule: Schedule::of(Trigger::OnChange),
             }
         };
@@ -75,6 +76,10 @@ impl Kind for Services {
             status: AssetStatus::Built,
         };
         Ok(StepResult { recorded: Some(recorded), ..StepResult::without_rows(outcome, Some(version)) })
+    }
+
+    fn is_local(&self, world: &World, _: &AssetId) -> bool {
+        world.online.is_embedded()
     }
 
     async fn abandon(&self, _: &World, _: &AssetId) {}

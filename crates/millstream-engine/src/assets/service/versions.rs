@@ -82,7 +82,7 @@ pub(crate) async fn follow(world: &World, store: &dyn OnlineStore) -> Result<(),
         let mut is_ready = true;
         for view in &own.views {
             let done = progress::read(store, view.space()).await?;
-            is_ready &= done.is_some_and(|done| done.epoch > 0);
+            is_ready &= done.is_some_and(|done| done.has_values());
         }
         if is_ready {
             let name = &known.artifact.name;

@@ -44,6 +44,7 @@ impl Kind for Sources {
             needs: Default::default(),
             passes_through: false,
             reads_outside: true,
+            follows_events: false,
             schedule: ScheduleSpec::beside(Trigger::OnChange, source.schedule.as_ref()),
         };
         defined.spec.sources.iter().map(facts).collect()

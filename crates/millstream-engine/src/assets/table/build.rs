@@ -10,7 +10,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::future::BoxFuture;
 use millstream_lake::{At, Operation, ScanCount, Snapshot};
 use millstream_plan::{AssetStatus, Reason, Recorded};
-use millstream_project::{CheckKind, Grain, IncrementalSpec, Materialize, TableSpec};
+use millstream_project::{CheckKind, Grain, IncrementalSpec, Materialize, StreamSpec, TableSpec};
 use millstream_quality::{Contract, ContractOptions};
 use millstream_query::QueryRuntime;
 use millstream_sql::{
@@ -165,7 +165,7 @@ impl<'a> BuildAttempt<'a> {
             .map_err(|source| EngineError::Incremental { table: spec.name.clone(), source })?
             .keeping_out_nulls(never_null(spec));
         let schema = analysed.stored_schema;
-        let relations = relations(context, &spec.checks).await?;
+        let relations = relations(&context.world, &spec.checks).await?;
         let options = ContractOptions {
             checks: &spec.checks,
             type_severity: spec.on_violation,
@@ -421,6 +421,8 @@ impl<'a> BuildAttempt<'a> {
             Materialize::Incremental(IncrementalSpec::Append) => Operation::Append,
             Materialize::Incremental(IncrementalSpec::Partition { .. }) => Operation::Recompute,
             Materialize::Incremental(IncrementalSpec::Merge { .. }) => Operation::Merge,
+            Materialize::Stream(StreamSpec { key, .. }) if key.is_empty() => Operation::Append,
+            Materialize::Stream(_) => Operation::Merge,
             Materialize::History { .. } => Operation::History,
             Materialize::View | Materialize::Table => Operation::Overwrite,
         }
@@ -460,7 +462,7 @@ fn keep(materialize: &Materialize) -> Keep {
     let names =
         |key: &[millstream_project::Located<String>]| key.iter().map(|name| name.value.clone()).collect();
     match materialize {
-        Materialize::View | Materialize::Table => Keep::Whole,
+        Materialize::View | Materialize::Table | Materialize::Stream(_) => Keep::Whole,
         Materialize::Incremental(IncrementalSpec::Append) => Keep::Append,
         Materialize::Incremental(IncrementalSpec::Merge { key }) => Keep::Merge { key: names(key) },
         Materialize::Incremental(IncrementalSpec::Partition { time, grain }) => {

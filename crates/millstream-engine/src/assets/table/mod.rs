@@ -20,6 +20,7 @@ use super::{Defined, Kind, Look, StepRunner, table_of, unknown, unreadable_table
 use crate::{
     EngineError,
     engine::{StepContext, World},
+    pipelines,
     run::StepResult,
 };
 
@@ -30,6 +31,7 @@ const VIEW: AssetKind = AssetKind::new("view");
 const TABLE: AssetKind = AssetKind::new("table");
 const INCREMENTAL: AssetKind = AssetKind::new("incremental");
 const HISTORY: AssetKind = AssetKind::new("history");
+const STREAM: AssetKind = AssetKind::new("stream");
 
 /// The family of tables and views that SQL defines.
 pub(super) struct Tables;
@@ -37,7 +39,7 @@ pub(super) struct Tables;
 #[async_trait]
 impl Kind for Tables {
     fn words(&self) -> &'static [AssetKind] {
-        &[VIEW, TABLE, INCREMENTAL, HISTORY]
+        &[VIEW, TABLE, INCREMENTAL, HISTORY, STREAM]
     }
 
     fn facts(&self, defined: &Defined<'_>) -> Vec<AssetFacts> {
@@ -62,6 +64,7 @@ impl Kind for Tables {
                 needs: needs(defined, spec),
                 passes_through: spec.materialize.is_view(),
                 reads_outside: false,
+                follows_events: spec.materialize.stream().is_some(),
                 schedule: ScheduleSpec::beside(Trigger::OnChange, spec.schedule.as_ref()),
             });
         }
@@ -73,6 +76,11 @@ impl Kind for Tables {
         let project = &look.world.project;
         for facts in &look.assets {
             let table = table_of(&facts.id).ok();
+            if let Some(table) = table.as_ref().filter(|_| facts.follows_events) {
+                let waits = pipelines::table::waits(look.world, table).await?;
+                observed.parts.extend(waits.map(|waits| (facts.id.clone(), vec![waits])));
+                continue;
+            }
             let spec = table.as_ref().and_then(|table| project.table(table));
             let Some(spec) = spec.filter(|spec| spec.partition.is_some()) else { continue };
             let open = partitions::open_of(look.world, spec).await?;
@@ -90,6 +98,10 @@ impl Kind for Tables {
         let table = table_of(&step.asset)?;
         let project = &runner.world.project;
         let spec = project.table(&table).ok_or_else(|| unknown(&step.asset))?;
+        if spec.materialize.stream().is_some() {
+            let flow = pipelines::table::flow_of(&runner.world, &table)?;
+            return pipelines::table::attempt(runner, step, spec, flow).await;
+        }
         let context = StepContext { full_refresh: computes_anew(runner, spec), ..runner.context(step) };
         let built = match &spec.partition {
             Some(partition) => partitions::build(&context, spec, partition).await,
@@ -168,6 +180,7 @@ fn kind(materialize: &Materialize) -> AssetKind {
         Materialize::Table => TABLE,
         Materialize::Incremental(_) => INCREMENTAL,
         Materialize::History { .. } => HISTORY,
+        Materialize::Stream(_) => STREAM,
     }
 }
 

@@ -330,9 +330,9 @@ fn declaration(column: &str) -> (&str, Option<&str>) {
 
 /// A block: a few rows with their positions.
 #[derive(Debug)]
-struct Rows {
-    header: String,
-    rows: Vec<(i64, String)>,
+pub(super) struct Rows {
+    pub(super) header: String,
+    pub(super) rows: Vec<(i64, String)>,
 }
 
 impl Block for Rows {
@@ -371,7 +371,7 @@ fn told(batch: SourceBatch) -> SourceBatch {
 }
 
 impl Rows {
-    fn plain(self) -> SourceBatch {
+    pub(super) fn plain(self) -> SourceBatch {
         let names: Vec<&str> = self.header.split(',').map(|column| declaration(column).0).collect();
         let values = |row: &str| row.split(',').map(str::to_owned).collect::<Vec<_>>();
         let (good, bad): (Vec<_>, Vec<_>) = self
@@ -397,6 +397,7 @@ impl Rows {
             rows: rows.unwrap(),
             positions: Positions::Each(good.iter().map(|(at, ..)| *at).collect::<Vec<_>>().into()),
             operations: None,
+            arrivals: None,
             malformed: malformed.collect(),
             last_position: self.rows.last().map(|(at, _)| *at),
         }

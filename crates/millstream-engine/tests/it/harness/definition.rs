@@ -7,7 +7,7 @@ use millstream_engine::{Checked, Project, check};
 use millstream_project::LoadOptions;
 use tempfile::TempDir;
 
-use super::{Script, ScriptedFactory};
+use super::{Script, ScriptedFactory, events::EventsFactory};
 
 /// A checked project and the script of its sources.
 #[derive(Clone, Debug)]
@@ -73,7 +73,7 @@ fn checked(text: &str, script: &Script, folder: &Path) -> Checked {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    let factories: Vec<Box<dyn ConnectorFactory>> = vec![Box::new(ScriptedFactory(script.clone()))];
+    let factories: Vec<Box<dyn ConnectorFactory>> = vec![Box::new(ScriptedFactory(script.clone())), Box::new(EventsFactory)];
     let options = LoadOptions { environment: None, variables: &|_| None };
     check(folder, &options, &factories)
 }

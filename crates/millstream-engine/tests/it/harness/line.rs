@@ -49,6 +49,8 @@ type Aside = Box<dyn FnOnce() + Send>;
 /// Counts the touches of one engine, and does harm at one of them.
 pub(crate) struct Line {
     injection: Option<Injection>,
+    /// The touch at which the process dies when it comes to it first, by its name.
+    dies_at: Option<(String, Moment)>,
     seen: Mutex<Seen>,
     dead: CancellationToken,
     /// Calls to the state store that fail until this is lifted.
@@ -83,15 +85,25 @@ impl Line {
         Self::new(Some(injection))
     }
 
+    /// A line on which the process dies at the first touch of this name.
+    pub(crate) fn deadly(what: &str, moment: Moment) -> Arc<Self> {
+        Arc::new(Self { dies_at: Some((what.to_owned(), moment)), ..Self::of(None) })
+    }
+
     fn new(injection: Option<Injection>) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::of(injection))
+    }
+
+    fn of(injection: Option<Injection>) -> Self {
+        Self {
             injection,
+            dies_at: None,
             seen: Mutex::default(),
             dead: CancellationToken::new(),
             refused: Mutex::default(),
             defect: Mutex::default(),
             aside: Mutex::default(),
-        })
+        }
     }
 
     pub(crate) fn points(&self) -> Vec<Point> {
@@ -168,6 +180,14 @@ impl Line {
     }
 
     fn strike(&self, seen: &mut Seen, number: usize, moment: Moment) -> Result<(), Harm> {
+        if let Some((what, at)) = &self.dies_at
+            && *at == moment
+            && seen.points[number].what == *what
+        {
+            seen.struck = true;
+            self.dead.cancel();
+            return Err(Harm::Death);
+        }
         match self.injection {
             Some(injection) if injection.at == number && injection.moment == moment => {
                 seen.struck = true;

@@ -11,7 +11,7 @@ use futures::TryStreamExt;
 use millstream_engine::Clock;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
 
-use super::{hands::Hands, tamper::Tamper};
+use super::{hands::Hands, tamper::Tamper, wound::Wound};
 
 /// The files of a lake, which survive the death of an engine.
 #[derive(Debug)]
@@ -60,17 +60,22 @@ impl Shelf {
 
     /// Puts nonsense in the place of all data files of a table.
     pub(crate) async fn spoil_rows(&self, table: &str) {
+        self.wound_rows(table, Wound::Pages).await;
+    }
+
+    /// Damages all data files of a table.
+    pub(crate) async fn wound_rows(&self, table: &str, wound: Wound) {
         let folder = Path::from(format!("lake/{}", table.replace('.', "/")));
         let files: Vec<_> = self.files.list(Some(&folder)).try_collect().await.unwrap();
         let data = files.into_iter().map(|meta| meta.location);
         let data: Vec<Path> = data.filter(|path| path.extension() == Some("parquet")).collect();
         assert!(!data.is_empty(), "{table} has no files");
         for path in data.iter().filter(|path| !path.as_ref().contains("_delta_log")) {
-            // As long as before, and with the length of its footer, so that it is the reader who finds out.
             let written = self.files.get(path).await.unwrap().bytes().await.unwrap();
-            let mut nonsense = vec![7_u8; written.len() - 8];
-            nonsense.extend_from_slice(&written[written.len() - 8..]);
-            self.files.put(path, nonsense.into()).await.unwrap();
+            match wound.done_to(&written) {
+                Some(left) => drop(self.files.put(path, left.into()).await.unwrap()),
+                None => self.files.delete(path).await.unwrap(),
+            }
         }
     }
 

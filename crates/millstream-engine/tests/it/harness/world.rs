@@ -2,10 +2,15 @@
 
 use std::{fs, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
-use millstream_engine::{Engine, EngineOptions, Online, RetryPolicy, RunRequest, Stores};
+use millstream_connector::Intake;
+use millstream_engine::{
+    Clock, Engine, EngineOptions, Log, Online, PARTITIONS_MAX, RetryPolicy, RunRequest, Stores,
+};
 use millstream_lake::{At, Lake};
+use millstream_log::{Append, EmbeddedLog, EmbeddedOptions, EventLog, Message, Place};
 use millstream_online::{OnlineStore, StoreOptions};
 use millstream_state::{RunOutcome, State};
+use millstream_types::SourceName;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
@@ -33,7 +38,11 @@ pub(crate) struct World {
     dice: Arc<Dice>,
     /// The number of steps that run at the same time.
     pub concurrency: NonZeroUsize,
+    /// The most partitions of a table that are built in one go.
+    pub partitions_max: u64,
     online: OnceCell<Arc<dyn OnlineStore>>,
+    /// The event log, which outlives engines as if each of them had opened it.
+    log: OnceCell<Arc<dyn EventLog>>,
     folder: TempDir,
 }
 
@@ -47,7 +56,9 @@ impl World {
             notes: Notes::default(),
             dice: Arc::new(Dice::new(1)),
             concurrency: NonZeroUsize::MIN,
+            partitions_max: PARTITIONS_MAX,
             online: OnceCell::new(),
+            log: OnceCell::new(),
             folder: folder(),
         }
     }
@@ -64,8 +75,10 @@ impl World {
             notes: Notes::default(),
             dice: Arc::new(Dice::new(2)),
             online: OnceCell::new(),
+            log: OnceCell::new(),
             definition: self.definition.clone(),
             concurrency: self.concurrency,
+            partitions_max: self.partitions_max,
         };
         for file in ["state.db", "state.db-wal"] {
             let from = self.folder.path().join(file);
@@ -120,6 +133,28 @@ impl World {
         Online::Opened(Arc::new(Wire { store, line: line.clone() }))
     }
 
+    /// The event log, opened if it is not.
+    pub(crate) async fn log(&self) -> Arc<dyn EventLog> {
+        let open = || async {
+            let clock = self.clock.clone();
+            let options =
+                EmbeddedOptions::new(&self.folder.path().join("log"), Arc::new(move || clock.now()));
+            EmbeddedLog::open(options).await.unwrap() as Arc<dyn EventLog>
+        };
+        self.log.get_or_init(open).await.clone()
+    }
+
+    /// Sends events to a source: the lines of one partition.
+    pub(crate) async fn send(&self, source: &str, partition: u32, lines: &[String]) {
+        let log = self.log().await;
+        let source = SourceName::new(source).unwrap();
+        let intake = self.definition.project.connectors[&source].intake().unwrap();
+        intake.open_topic(log.as_ref(), &source).await.unwrap();
+        let place = Place::new(&Intake::topic(&source).unwrap(), partition);
+        let message = |line: &String| Message { value: Some(line.clone().into()), ..Message::default() };
+        log.append(Append::messages(&place, lines.iter().map(message).collect())).await.unwrap();
+    }
+
     /// An engine on this world, behind a line of its own.
     pub(crate) async fn engine(&self, line: &Arc<Line>) -> Engine {
         let online = match self.has_online() {
@@ -131,6 +166,10 @@ impl World {
             lake: self.lake(line),
             state: Arc::new(state),
             online,
+            log: match self.log.get() {
+                Some(log) => Log::Opened(log.clone()),
+                None => Log::At(self.folder.path().join("log")),
+            },
             folder: self.folder.path().to_owned(),
         };
         let options = EngineOptions {
@@ -139,6 +178,7 @@ impl World {
             memory_bytes: 64 << 20,
             parallelism: NonZeroUsize::MIN,
             retry: RetryPolicy { retries_max: 3, first_wait: Duration::ZERO, wait_max: Duration::ZERO },
+            partitions_max: self.partitions_max,
         };
         self.definition.script.connect(line);
         Engine::with_stores(self.definition.project.clone(), stores, options).unwrap()
@@ -179,7 +219,7 @@ impl World {
     }
 
     /// Waits until the tasks of a dead process have ended and let go of their locks, as the operating system would make sure.
-    async fn let_go(&self) {
+    pub(crate) async fn let_go(&self) {
         let is_locked = || {
             let files = fs::read_dir(self.folder.path().join("leases")).into_iter().flatten();
             files

@@ -9,6 +9,9 @@ pub const MARK_LAG: i64 = 10_000_000;
 /// The most events of an entity that are kept one by one. If there are more, the oldest go into hops early, and reads
 /// at times between those events and the new mark are degraded.
 pub const RECENT_MAX: usize = 4_096;
+/// So many events of an entity that is fed are kept one by one before the old ones of them go into hops together: hops are written
+/// anew as a whole, which would cost more than all else if each change did it.
+pub(crate) const FED_RECENT: usize = 48;
 /// The most pushed events of an entity, and the most provisional ones.
 pub const PUSHED_MAX: usize = 4_096;
 
@@ -35,6 +38,17 @@ pub struct Chunk {
     pub table_watermark: Option<i64>,
 }
 
+/// How a chunk's events come to a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taking {
+    /// They come beside those that were applied before.
+    Beside,
+    /// They take the place of those.
+    InPlace,
+    /// They come beside those, and more come soon.
+    Fed,
+}
+
 impl Chunk {
     /// The mark that fits the chunk. It is never after the lake's newest event, so that reads from there on stay exact however
     /// old the data is, and never after `now`, so that an event of the future does not make reads of the present degraded.
@@ -57,7 +71,24 @@ impl OnlineView {
         chunk: &Chunk,
         now: i64,
     ) -> Result<Edit, OnlineViewError> {
-        self.take(record, events, entity, chunk, now, false)
+        self.take(record, events, entity, chunk, now, Taking::Beside)
+    }
+
+    /// Adds a batch's events of one entity, as [`Self::apply`] does, for records that change many times a minute: old events go into
+    /// hops when there are enough of them. Reads give the same.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are no record of this view.
+    pub fn feed(
+        &self,
+        record: Option<&[u8]>,
+        events: &EntityEvents,
+        entity: usize,
+        chunk: &Chunk,
+        now: i64,
+    ) -> Result<Edit, OnlineViewError> {
+        self.take(record, events, entity, chunk, now, Taking::Fed)
     }
 
     /// Takes all of the lake's events of one entity in place of those that were applied before. Pushed and provisional
@@ -74,7 +105,7 @@ impl OnlineView {
         chunk: &Chunk,
         now: i64,
     ) -> Result<Edit, OnlineViewError> {
-        self.take(record, events, entity, chunk, now, true)
+        self.take(record, events, entity, chunk, now, Taking::InPlace)
     }
 
     /// A chunk's events, beside those that were applied before or in their place.
@@ -85,16 +116,18 @@ impl OnlineView {
         entity: usize,
         chunk: &Chunk,
         now: i64,
-        replaces: bool,
+        taking: Taking,
     ) -> Result<Edit, OnlineViewError> {
         let change = || {
             let Some(mut draft) = Draft::new(self, record)?.behind(record, chunk) else {
                 return Ok(Edit::Keep);
             };
-            if replaces {
+            if taking == Taking::InPlace {
                 draft.clear();
             }
-            draft.advance(chunk.mark(now))?;
+            if taking != Taking::Fed || draft.is_full(events.events_of(entity).len()) {
+                draft.advance(chunk.mark(now))?;
+            }
             draft.add(events, entity)?;
             draft.settle(chunk)?;
             draft.bound()?;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     EntityEvents, OnlineView,
-    change::{Chunk, Edit, RECENT_MAX},
+    change::{Chunk, Edit, FED_RECENT, RECENT_MAX},
     read::Newest,
     record::{Event, Parts, Position, Record},
 };
@@ -79,6 +79,11 @@ impl<'a> Draft<'a> {
         }
         self.applied = chunk.position;
         Some(self)
+    }
+
+    /// Whether old events are to go into hops before so many further ones come. What was pushed leaves by the mark.
+    pub(super) fn is_full(&self, further: usize) -> bool {
+        self.recent.len() + further > FED_RECENT || !self.pushed.is_empty() || !self.provisional.is_empty()
     }
 
     /// Forgets the lake's events.

@@ -4,7 +4,7 @@ use arrow::datatypes::DataType;
 
 use super::compact::{CompactState, Shape, Slot};
 use crate::{
-    aggregate::{Order, Outgrown, Value, ValueRef, micros, ratio},
+    aggregate::{Order, Outgrown, Value, ValueRef, micros},
     window::{
         Layout,
         definition::{HOPS, Window, floor},
@@ -43,7 +43,7 @@ pub(super) struct Cell {
 struct Computed {
     planned: Planned,
     numerator: usize,
-    denominator: Option<usize>,
+    second: Option<usize>,
 }
 
 impl Plan {
@@ -53,10 +53,16 @@ impl Plan {
         let mut features = Vec::with_capacity(layout.features.len());
         for planned in &layout.features {
             let window = position(&mut windows, planned.window);
-            let mut cell = |read: &Read| position(&mut cells, Cell { slot: read.slot, window });
-            let numerator = cell(&planned.numerator);
-            let denominator = planned.denominator.as_ref().map(cell);
-            features.push(Computed { planned: planned.clone(), numerator, denominator });
+            let mut cell = |read: &Read, window| position(&mut cells, Cell { slot: read.slot, window });
+            let numerator = cell(&planned.numerator, window);
+            let second = match &planned.second {
+                Some(second) => {
+                    let window = position(&mut windows, second.window);
+                    Some(cell(&second.read, window))
+                }
+                None => None,
+            };
+            features.push(Computed { planned: planned.clone(), numerator, second });
         }
         let levels = std::array::from_fn(|level| {
             let needs = |slot: usize| {
@@ -99,7 +105,7 @@ impl Plan {
     pub(crate) fn wanted(&self, features: impl Iterator<Item = usize>) -> Vec<bool> {
         let mut wanted = vec![false; self.cells.len()];
         for feature in features.filter_map(|feature| self.features.get(feature)) {
-            for cell in [Some(feature.numerator), feature.denominator].into_iter().flatten() {
+            for cell in [Some(feature.numerator), feature.second].into_iter().flatten() {
                 if let Some(wanted) = wanted.get_mut(cell) {
                     *wanted = true;
                 }
@@ -138,7 +144,7 @@ impl Plan {
     ///
     /// It is beyond what it can hold, or is made of what is.
     pub(crate) fn value(&self, feature: usize, states: &[CompactState], at: i64) -> Result<Value, Outgrown> {
-        let Some(Computed { planned, numerator, denominator }) = self.features.get(feature) else {
+        let Some(Computed { planned, numerator, second }) = self.features.get(feature) else {
             return Ok(Value::Null);
         };
         let one = |cell: usize, read: &Read| match (self.slots.get(read.slot), states.get(cell)) {
@@ -146,10 +152,9 @@ impl Plan {
             _ => Ok(Value::Null),
         };
         let above = one(*numerator, &planned.numerator)?;
-        let (Some(cell), Some(read)) = (denominator, &planned.denominator) else { return Ok(above) };
-        let below = one(*cell, read)?;
-        let scales = [planned.numerator.value_scale(), read.value_scale()];
-        Ok(ratio(above.borrowed(), below.borrowed(), scales).map_or(Value::Null, Value::Float))
+        let (Some(cell), Some(second)) = (second, &planned.second) else { return Ok(above) };
+        let below = one(*cell, &second.read)?;
+        Ok(planned.joined(second, above.borrowed(), below.borrowed()).map_or(Value::Null, Value::Float))
     }
 
     /// The first hops that some slot needs for reads from `mark` on.

@@ -11,7 +11,6 @@ use millstream_features::{
     aggregate::Aggregation,
     asof::LabelRows,
     view::{FeatureDefinition, FeatureValue, JoinOptions, Status, ViewDefinition, ViewJoin, ViewValues},
-    window::Measure,
 };
 use millstream_spool::{Spool, SpoolWriter};
 
@@ -160,10 +159,7 @@ struct Words {
 fn words(feature: &FeatureDefinition) -> Words {
     let operands = match &feature.value {
         FeatureValue::Newest(_) => Vec::new(),
-        FeatureValue::Window { measure: Measure::One(operand), .. } => vec![operand],
-        FeatureValue::Window { measure: Measure::Ratio { numerator, denominator }, .. } => {
-            vec![numerator, denominator]
-        }
+        FeatureValue::Window { measure, .. } => measure.operands(),
     };
     let bound = operands.iter().find_map(|operand| match operand.aggregation {
         Aggregation::Distinct { bound } => Some((bound, ", or take `approx_distinct`")),

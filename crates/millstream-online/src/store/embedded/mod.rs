@@ -4,12 +4,14 @@
 //! (`writer`), which commits each atomically and syncs once for all that wait.
 
 mod copies;
+pub(super) mod entries;
 mod fault;
 mod layout;
 mod load;
 mod numbers;
 mod owner;
 mod record_cache;
+mod reopening;
 mod restored;
 mod spaces;
 mod unfinished;
@@ -23,6 +25,8 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+
+pub(super) use reopening::Reopening;
 
 use self::{
     fault::Faults,
@@ -51,7 +55,7 @@ const TRIM_MAX: usize = 16 * 1024;
 
 /// A store in a folder. Dropping it waits until everything handed over is stored.
 #[derive(Debug)]
-pub(super) struct Embedded {
+struct Embedded {
     // This field stands before `spaces` so that it is dropped first: the writer has to end before the keyspaces are closed.
     writer: Writer,
     spaces: Arc<Spaces>,
@@ -61,7 +65,7 @@ pub(super) struct Embedded {
 }
 
 impl Embedded {
-    pub(super) async fn open(folder: PathBuf, options: &EmbeddedOptions) -> Result<Self> {
+    async fn open(folder: PathBuf, options: &EmbeddedOptions) -> Result<Self> {
         let faults = Faults { location: format!("embedded:{}", folder.display()), folder: folder.clone() };
         let options = options.clone();
         let opening = faults.clone();

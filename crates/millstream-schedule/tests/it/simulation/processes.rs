@@ -1,7 +1,7 @@
 //! Several processes that run steps, of which one schedules. What they tell each other goes through the store, so that it outlives
 //! whoever told it, and comes late now and then.
 
-use millstream_schedule::Ending;
+use millstream_schedule::{Ending, GoesOn};
 use millstream_types::{AssetId, AssetVersion, CheckId, Fingerprint, Span};
 use rand::Rng;
 
@@ -97,31 +97,32 @@ impl World {
         }
     }
 
-    /// The definition with which the step of the asset goes on, or has ended without the process that schedules knowing it.
-    pub(super) fn goes_on_as(&self, asset: &AssetId) -> Option<Fingerprint> {
-        let running = self.steps.get(asset).map(|step| step.definition);
-        let ended = || self.ends.iter().find(|end| end.asset == *asset).map(|end| end.definition);
+    /// How the step of the asset goes on, or has ended without the process that schedules knowing it.
+    pub(super) fn goes_on(&self, asset: &AssetId) -> Option<GoesOn> {
+        let running = self.steps.get(asset).filter(|step| step.wave != super::world::BY_HAND);
+        let running = running.map(|step| GoesOn {
+            definition: step.definition,
+            connection: step.connection.clone(),
+            pools: step.pools.clone(),
+            is_probe: false,
+        });
+        let ended = || {
+            let end = self.ends.iter().find(|end| end.asset == *asset)?;
+            let definition = end.definition;
+            Some(GoesOn { definition, connection: None, pools: Vec::new(), is_probe: false })
+        };
         running.or_else(ended)
     }
 
-    /// Another process begins to schedule. Steps count by what the project says of their assets now.
+    /// Another process begins to schedule. Steps go on as they began, those too whose assets are gone.
     pub(super) fn take_over_steps(&mut self) {
         if self.kind != WorldKind::Shared {
             return;
         }
         self.scheduling = self.rng.random_range(0..PROCESSES);
-        let assets = &self.project.assets;
-        let of = |id: &AssetId| assets.iter().find(|asset| asset.id == *id);
-        self.steps.retain(|id, _| of(id).is_some());
-        self.ends.retain(|end| of(&end.asset).is_some());
         self.unsure_of.extend(self.steps.keys().cloned());
         self.unsure_of.extend(self.ends.iter().map(|end| end.asset.clone()));
-        for (id, step) in &mut self.steps {
-            if let Some(asset) = of(id) {
-                step.wave = 1;
-                (step.connection, step.pools) = (asset.connection.clone(), asset.pools.clone());
-            }
-        }
+        self.steps.values_mut().for_each(|step| step.wave = 1);
     }
 
     /// A process dies with the steps that it runs, and perhaps it is the one that schedules.

@@ -131,7 +131,7 @@ impl World {
         for (id, recorded) in &self.ledger.recorded {
             let is_there = self.project.assets.iter().any(|asset| asset.id == *id);
             assert!(
-                !is_there || recorded.running.is_none() || self.goes_on_as(id).is_some(),
+                !is_there || recorded.running.is_none() || self.goes_on(id).is_some(),
                 "the step of `{id}` was lost"
             );
         }

@@ -297,7 +297,7 @@ impl World {
             let mut recorded: Vec<_> = self.ledger.recorded.values().cloned().collect();
             for recorded in &mut recorded {
                 recorded.stale = self.is_stale(&recorded.asset);
-                recorded.goes_on_as = recorded.running.and_then(|_| self.goes_on_as(&recorded.asset));
+                recorded.goes_on = recorded.running.and_then(|_| self.goes_on(&recorded.asset));
             }
             let (assets, limits) = (self.project.assets.clone(), self.project.limits.clone());
             let (scheduler, decisions) = {

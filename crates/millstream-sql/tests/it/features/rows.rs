@@ -15,7 +15,7 @@ use futures::TryStreamExt;
 use millstream_features::view::ViewDefinition;
 use millstream_sql::{
     At, Resolved, SessionOptions, SqlError, SqlSession, TableResolver,
-    features::{EventInput, event_rows},
+    features::{EventInput, RowEvents, event_rows},
 };
 use millstream_types::TableName;
 
@@ -125,4 +125,45 @@ async fn a_value_that_does_not_fit_its_type_ends_the_stream() {
     let text = view("      b: {vector_mean: \"arrow_cast(embedding, 'FixedSizeList(3, Float32)')\"}\n");
     let shop = customer(&text);
     assert!(read(&shop.features.views["orders"].definition, None).await.is_err());
+}
+
+/// The rows of the table as one batch.
+async fn rows_of(table: &Arc<dyn TableProvider>) -> RecordBatch {
+    let state = datafusion::prelude::SessionContext::new().state();
+    let plan = table.scan(&state, None, &[], None).await.unwrap();
+    let batches = datafusion::physical_plan::collect(plan, state.task_ctx()).await.unwrap();
+    concat_batches(&table.schema(), &batches).unwrap()
+}
+
+#[tokio::test]
+async fn rows_become_the_events_that_the_query_gives() {
+    let sql = "  picked:\n    from: silver.orders\n    sql: SELECT o.customer_id, o.amount * 2 AS twice, o.ordered_at, o._ingested_at, o._sequence FROM silver.orders AS o WHERE o.customer_id <> 1 AND coalesce(o.status, 'none') = 'paid'\n    time: ordered_at\n    features: {t: {sum: twice, where: \"twice > 0.01\", window: 1h}, r: {max: \"twice / 3\"}}\n";
+    let text = format!(
+        "{}{sql}",
+        view(
+            "      n: {count: \"*\", where: \"status = 'paid'\", window: 1d}
+      b: {vector_mean: \"arrow_cast(embedding, 'FixedSizeList(2, Float32)')\"}
+      u: {last: \"upper(category)\"}
+"
+        )
+    );
+    let shop = customer(&text);
+    for view in shop.features.views.values() {
+        let compiled = RowEvents::compile(&view.definition, &shop.analysis).unwrap();
+        assert_eq!(*compiled.table(), name("silver.orders"));
+        for rows in [0, 1, 3] {
+            let table = orders(rows);
+            let expected = read(&view.definition, Some(EventInput::Rows(table.clone()))).await.unwrap();
+            let found = compiled.of(&rows_of(&table).await).unwrap();
+            assert_eq!(found, expected, "{} of {rows} rows", view.definition.name);
+        }
+    }
+}
+
+#[test]
+fn views_whose_events_are_of_several_rows_are_refused() {
+    let text = "entity: {name: customer, key: customer_id}\nviews:\n  days:\n    from: silver.orders\n    sql: SELECT customer_id, max(ordered_at) AS newest FROM silver.orders GROUP BY customer_id\n    time: newest\n    features: {n: {count: \"*\"}}\n";
+    let shop = customer(text);
+    let error = RowEvents::compile(&shop.features.views["days"].definition, &shop.analysis).unwrap_err();
+    assert!(error.to_string().contains("not made of one row"), "{error}");
 }

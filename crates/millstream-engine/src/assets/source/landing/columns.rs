@@ -23,18 +23,39 @@ pub(crate) fn bronze_schema(columns: &[Field]) -> SchemaRef {
     Arc::new(Schema::new(own.chain(added).collect::<Fields>()))
 }
 
+/// What landing knows of rows beside their values, one of each for each row.
+pub(crate) struct LandingValues<'a> {
+    pub ingested: TimestampMicrosecondArray,
+    pub sequences: Int64Array,
+    pub sources: &'a StringArray,
+    pub positions: Int64Array,
+}
+
+impl<'a> LandingValues<'a> {
+    /// Those of rows that land now, numbered from `first` on.
+    pub(crate) fn numbered(
+        positions: Int64Array,
+        sources: &'a StringArray,
+        first: i64,
+        now: TimestampMicros,
+    ) -> Self {
+        let count = positions.len();
+        Self {
+            ingested: TimestampMicrosecondArray::from_value(now.0, count).with_timezone("UTC"),
+            sequences: (first..).take(count).collect::<Vec<_>>().into(),
+            sources,
+            positions,
+        }
+    }
+}
+
 /// `rows` with the landing columns, as rows of the bronze table.
 pub(crate) fn with_landing_columns(
     schema: &SchemaRef,
     rows: &RecordBatch,
-    positions: Int64Array,
-    sources: &StringArray,
-    first_sequence: i64,
-    now: TimestampMicros,
+    values: LandingValues<'_>,
 ) -> Result<RecordBatch, ArrowError> {
     let count = rows.num_rows();
-    let ingested = TimestampMicrosecondArray::from_value(now.0, count).with_timezone("UTC");
-    let sequence: Int64Array = (first_sequence..).take(count).collect::<Vec<_>>().into();
     let own = schema.fields().len().saturating_sub(4);
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
     for field in schema.fields().iter().take(own) {
@@ -43,8 +64,9 @@ pub(crate) fn with_landing_columns(
             None => arrow::array::new_null_array(field.data_type(), count),
         });
     }
+    let LandingValues { ingested, sequences, sources, positions } = values;
     columns.push(Arc::new(ingested));
-    columns.push(Arc::new(sequence));
+    columns.push(Arc::new(sequences));
     columns.push(Arc::new(sources.clone()));
     columns.push(Arc::new(positions));
     RecordBatch::try_new(schema.clone(), columns)

@@ -16,6 +16,7 @@ use crate::{
     EngineError, StepOutcome,
     assets::version_of,
     audit::metrics,
+    breaker::LandingBreaker,
     commit_info::{AcceptedSchema, CommitInfo, Committed, LANDING_TXN},
     engine::StepContext,
     publish::{self, Candidate, Rejected, may_hold, publish as publish_candidate},
@@ -60,14 +61,11 @@ async fn publish_staged(
     let mut info = CommitInfo::new(context.run.clone(), staged.now, fingerprint(context)?, what);
     (info.rows_written, info.rows_rejected) = (staged.accepted, staged.rejected);
     let staying = staying(attempt, &leaving).await?;
-    let mut add = staged.files;
-    add.extend(leaving.kept);
-    let operation = match (merged, leaving.files.is_empty()) {
-        (Some(_), _) if !attempt.full => Operation::Merge,
-        (_, true) => Operation::Append,
-        (_, false) => Operation::Overwrite,
-    };
-    let (contract, checks) = (&attempt.source.contract, judged_now(attempt.source, attempt.is_last));
+    let add = staged.files.into_iter().chain(leaving.kept).collect();
+    let operation = operation(merged.is_some() && !attempt.full, leaving.files.is_empty());
+    let checks = judged_now(attempt.source, attempt.is_last);
+    let breaker = LandingBreaker::of(context.world.as_ref(), attempt.source).await?;
+    let halt_above = breaker.halt_above(attempt.source, staged.since);
     let candidate = Candidate {
         context,
         table: &table,
@@ -80,7 +78,7 @@ async fn publish_staged(
         txn: (LANDING_TXN, epoch),
         info,
         checks: &checks,
-        halt_above: contract.halt_above,
+        halt_above,
         contract: &staged.contract,
         tally: &staged.tally,
         rejected: Rejected {
@@ -97,6 +95,9 @@ async fn publish_staged(
         receipt: staged.receipt,
     };
     let mut result = publish_candidate(candidate).await?;
+    if matches!(result.outcome, StepOutcome::Halted { .. }) {
+        breaker.open_for(attempt, &staged.tally, &staged.contract, halt_above).await?;
+    }
     if matches!(result.outcome, StepOutcome::Built) {
         remember(attempt, &landing, &accepted, staged.now).await?;
         if result.rows_deleted > 0 && !attempt.full && merged.is_none() {
@@ -107,6 +108,15 @@ async fn publish_staged(
         result.recorded = Some(recorded(context, result.version, rows, staged.now)?);
     }
     Ok(result)
+}
+
+/// What the commit is to those who read the log of the table.
+fn operation(merges: bool, only_adds: bool) -> Operation {
+    match (merges, only_adds) {
+        (true, _) => Operation::Merge,
+        (false, true) => Operation::Append,
+        (false, false) => Operation::Overwrite,
+    }
 }
 
 /// Records a landing that was committed, and tells its source.

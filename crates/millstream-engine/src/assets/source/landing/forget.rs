@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use datafusion::prelude::{ident, lit};
 use futures::TryStreamExt;
-use millstream_connector::{Connector, Part};
+use millstream_connector::{Connector, Intake, Part};
 use millstream_lake::Snapshot;
+use millstream_log::{LogError, PartitionInfo};
 use millstream_project::SourceSpec;
 use millstream_types::SOURCE;
 
@@ -20,6 +21,7 @@ pub(super) async fn refuse_to_lose(
     standing: &Standing,
     parts: &[Part],
 ) -> Result<(), EngineError> {
+    refuse_to_lose_events(context, source, standing).await?;
     let present: BTreeSet<&str> = parts.iter().map(|part| part.id.as_str()).collect();
     let known = standing.landing.parts.iter().map(|part| part.id.as_str());
     let gone: Vec<&str> = known.filter(|id| !present.contains(id)).collect();
@@ -41,6 +43,37 @@ pub(super) async fn refuse_to_lose(
         hint: format!(
             "bring them back, run without `--full-refresh`, or forget their rows: \
              `millstream run --full-refresh --forget-gone source:{}`",
+            source.name
+        ),
+    })
+}
+
+/// Events that have landed leave the log after a while: read from its beginning, it does not give all rows again.
+async fn refuse_to_lose_events(
+    context: &StepContext,
+    source: &SourceSpec,
+    standing: &Standing,
+) -> Result<(), EngineError> {
+    let world = &context.world;
+    if context.forget_gone || standing.landing.parts.is_empty() || world.intake(&source.name).is_none() {
+        return Ok(());
+    }
+    let topic = Intake::topic(&source.name)?;
+    // A topic that is gone has no parts, which is told of with those.
+    let info = match world.log.open().await?.topic(&topic).await {
+        Err(LogError::NoTopic { .. }) => return Ok(()),
+        info => info?,
+    };
+    let is_cut = |partition: &PartitionInfo| partition.offsets.start > 0;
+    let Some(cut) = info.partitions.iter().find(|partition| is_cut(partition)) else { return Ok(()) };
+    Err(EngineError::Refused {
+        table: source.table(),
+        message: format!(
+            "holds rows of events that the log does not keep any more: those before offset {}",
+            cut.offsets.start
+        ),
+        hint: format!(
+            "run without `--full-refresh`, or forget their rows: `millstream run --full-refresh --forget-gone source:{}`",
             source.name
         ),
     })

@@ -18,22 +18,26 @@ mod merge;
 mod names;
 mod operations;
 mod pipeline;
+mod rules;
 mod schemas;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use futures::future::BoxFuture;
 use millstream_connector::{Bound, Connector, Discovery, FoundColumn, KnownPart, Part, PartChange};
+use millstream_lake::At;
 use millstream_project::SourceSpec;
 use millstream_types::{Field, LANDING_COLUMNS};
 
-pub(crate) use columns::{bronze_schema, with_landing_columns};
-pub(crate) use epoch::{Landing, standing};
+pub(crate) use columns::{LandingValues, bronze_schema, with_landing_columns};
+pub(crate) use epoch::{Landing, Standing, standing};
 pub(crate) use found::Discoveries;
+pub(crate) use rules::RowRules;
 
 use crate::{
     EngineError, StepOutcome,
     assets::version_of,
+    breaker::LandingBreaker,
     engine::{StepContext, World},
     publish::{drop_unreached, finish_outdated, has_unreached, is_outdated},
     rejected::is_lost,
@@ -42,7 +46,6 @@ use crate::{
 };
 use acknowledge::{UNACKNOWLEDGED, acknowledge};
 use commits::{Portion, land_in_portions};
-use epoch::Standing;
 use evolve::{Evolved, FoundPart, evolve};
 use left_out::LeftOut;
 use lost::LostPositions;
@@ -65,6 +68,10 @@ pub(crate) async fn waiting_parts(
     is_alone: bool,
 ) -> Result<Vec<String>, EngineError> {
     world.discoveries.forget(&source.name);
+    // By itself nothing lands while the breaker is open; a run that somebody asks for says so.
+    if !is_alone && LandingBreaker::of(world, source).await?.halted().is_some() {
+        return Ok(Vec::new());
+    }
     let standing = standing_before(world, source, full).await?;
     // The process may have ended between a commit and its acknowledgement.
     let is_told = !is_alone || acknowledge(world, source, &standing.landing.parts).await.is_ok();
@@ -130,6 +137,10 @@ pub(crate) fn land<'a>(
 async fn land_parts(context: &StepContext, source: &SourceSpec) -> Result<StepResult, EngineError> {
     millstream_usage::counts_bytes();
     reprocess::finish_interrupted(context, &source.table()).await?;
+    if let Some(outcome) = LandingBreaker::of(&context.world, source).await?.halted() {
+        let snapshot = context.world.lake.snapshot(&source.table(), At::Latest).await?;
+        return Ok(StepResult::without_rows(outcome, snapshot.as_deref().map(version_of)));
+    }
     let mut lost = LostPositions::default();
     loop {
         match land_after(context, source, &lost).await {

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, StringArray};
-use arrow::datatypes::{DataType, FieldRef, Int64Type};
+use arrow::array::{ArrayRef, AsArray, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, FieldRef, Int64Type, TimestampMicrosecondType};
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream::BoxStream};
 use millstream_connector::{
     Block, BlockStream, ConnectorError, Evidence, FoundColumn, KnownPart, Meter, Part, PartChange,
@@ -14,19 +14,18 @@ use millstream_connector::{
 };
 use millstream_lake::StagedFile;
 use millstream_project::{LandingMode, SourceSpec};
-use millstream_quality::{
-    Contract, ContractColumn, ContractOptions, Evaluated, Relations, RowKey, Sources, Tally,
-};
+use millstream_quality::{Contract, Evaluated, Relations, RowKey, Sources, Tally};
 use millstream_state::Receipt;
 use millstream_types::{ColumnType, TimestampMicros};
 use millstream_usage::charged;
 
 use super::{
-    LandingAttempt, bronze_schema,
+    LandingAttempt, LandingValues, bronze_schema,
     evolve::{Evolved, Refusal, evolve_further},
     left_out::LeftOut,
     merge::{Merge, Merged},
     operations::{Removals, split},
+    rules::{RowRules, only_declared},
     source_error, with_landing_columns,
 };
 use crate::{
@@ -64,6 +63,8 @@ pub(super) struct Staged {
     pub evolved: Evolved,
     /// Every part that was read, as it is to be remembered.
     pub parts: Vec<KnownPart>,
+    /// When the first of the rows arrived, where they say it themselves.
+    pub since: Option<TimestampMicros>,
     /// What was left for the next commit, in order: parts that the bound cut, and those behind them.
     pub rest: Vec<Part>,
     /// The keys that came and left, where rows are merged.
@@ -120,6 +121,8 @@ struct Pipeline<'a> {
     meter: Meter,
     /// The number of times that a column turned up that no sample had.
     widened: usize,
+    /// Whether columns that the contract does not have are a matter of single rows.
+    only_declared: bool,
     rows: Writers,
     staged: Staged,
     /// The rows that were decoded, malformed ones included.
@@ -147,7 +150,7 @@ impl<'a> Pipeline<'a> {
         let world = attempt.world();
         let table = attempt.source.table();
         let now = world.options.clock.now();
-        let relations = relations(attempt.context, &attempt.source.contract.checks).await?;
+        let relations = relations(attempt.world(), &attempt.source.contract.checks).await?;
         let compiled = compile(attempt, &relations, attempt.evolved, now)?;
         let stored = match attempt.standing.snapshot.as_ref().filter(|_| !attempt.full) {
             Some(snapshot) => StoredKeys::of(snapshot, &replaced_parts(attempt).collect()),
@@ -165,6 +168,7 @@ impl<'a> Pipeline<'a> {
             attempt,
             relations,
             widened: 0,
+            only_declared: only_declared(world, attempt.source),
             judge: if merge.is_some() { judge.merging() } else { judge },
             merge,
             meter: Meter::start(attempt.bound),
@@ -179,6 +183,7 @@ impl<'a> Pipeline<'a> {
                 rejected: 0,
                 next_sequence: attempt.standing.landing.next_sequence,
                 parts: Vec::new(),
+                since: None,
                 rest: Vec::new(),
                 merged: None,
                 receipt: of_each_row(Some(0)),
@@ -234,6 +239,8 @@ impl<'a> Pipeline<'a> {
                 judged = self.judged_again(judged).await?;
             }
             last = last.max(judged.source.last_position.unwrap_or(last));
+            let since = judged.source.arrivals.as_ref().map(|arrivals| arrivals.since);
+            self.staged.since = self.staged.since.into_iter().chain(since).min();
             self.take(part, judged).await?;
         }
         drop(judged);
@@ -284,7 +291,7 @@ impl<'a> Pipeline<'a> {
     async fn judged_again(&self, judged: Judged) -> Result<Judged, EngineError> {
         let (contract, table) = (self.staged.contract.clone(), self.attempt.source.table());
         let work = tokio::task::spawn_blocking(charged(move || {
-            let evaluated = contract.evaluate(&judged.source.rows);
+            let evaluated = contract.evaluate_arrived(&judged.source.rows, arrived(&judged.source));
             let evaluated = evaluated.map_err(|source| EngineError::Quality { table, source })?;
             Ok(Judged { evaluated, ..judged })
         }));
@@ -308,7 +315,7 @@ impl<'a> Pipeline<'a> {
         self.staged.rejected += judged.rejected + source.malformed.len() as u64;
         let positions: ArrayRef = Arc::new(source.positions.to_array(source.rows.num_rows()));
         let positions = judged.of(&positions)?.as_primitive::<Int64Type>().clone();
-        let accepted = judged.rows;
+        let accepted = judged.rows.clone();
         let count = accepted.num_rows();
         let schema = bronze_schema(&self.staged.evolved.columns);
         let first = self.staged.next_sequence;
@@ -316,9 +323,21 @@ impl<'a> Pipeline<'a> {
         if let Some(merge) = &mut self.merge {
             merge.take(&accepted, &positions, first, &removals)?;
         }
-        let rows = with_landing_columns(&schema, &accepted, positions, &sources, first, self.staged.now)
-            .map_err(compute)?;
-        self.staged.next_sequence = first.saturating_add(i64::try_from(count).unwrap_or(i64::MAX));
+        let mut values = LandingValues::numbered(positions, &sources, first, self.staged.now);
+        let mut next = first.saturating_add(i64::try_from(count).unwrap_or(i64::MAX));
+        if let Some(arrivals) = &source.arrivals {
+            let instants: ArrayRef = Arc::new(arrivals.instants.clone());
+            values.ingested = judged.of(&instants)?.as_primitive::<TimestampMicrosecondType>().clone();
+            // Rows that are merged are told apart by their numbers in the landing.
+            if self.merge.is_none() {
+                let sequences: ArrayRef = Arc::new(arrivals.sequences.clone());
+                values.sequences = judged.of(&sequences)?.as_primitive::<Int64Type>().clone();
+                let last = values.sequences.values().iter().max();
+                next = last.map_or(first, |last| first.max(last.saturating_add(1)));
+            }
+        }
+        let rows = with_landing_columns(&schema, &accepted, values).map_err(compute)?;
+        self.staged.next_sequence = next;
         self.staged.accepted += count as u64;
         self.rows.write(rows).await?;
         self.bytes += bytes as u64;
@@ -328,6 +347,9 @@ impl<'a> Pipeline<'a> {
     }
 
     fn further_columns(&self, source: &SourceBatch) -> Vec<FoundColumn> {
+        if self.only_declared {
+            return Vec::new();
+        }
         let known = &self.staged.evolved.columns;
         let schema = source.rows.schema_ref();
         let further = schema.fields().iter().filter(|field| known.iter().all(|it| &it.name != field.name()));
@@ -425,34 +447,25 @@ fn compile(
     evolved: &Evolved,
     now: TimestampMicros,
 ) -> Result<Arc<Contract>, EngineError> {
-    let contract = &attempt.source.contract;
-    let columns = evolved.columns.iter().map(|field| {
-        let promised = contract.columns.get(&field.name);
-        ContractColumn {
-            name: field.name.clone(),
-            column_type: field.column_type.clone(),
-            pii: promised.is_some_and(|column| column.pii),
-            inferred: promised.is_none(),
-        }
-    });
-    let options = ContractOptions {
-        checks: &contract.checks,
-        type_severity: contract.on_violation,
+    let rules = RowRules {
+        source: attempt.source,
+        columns: &evolved.columns,
+        decided: attempt.evolved.columns.len(),
         relations,
-        extra: &[],
         now,
     };
-    // Checks are counted by their numbers: those of columns that turn up come last, so that all others keep theirs.
-    let decided = attempt.evolved.columns.len();
-    let compiled = Contract::compile_widened(&columns.collect::<Vec<_>>(), decided, &options);
-    let failed = |source| EngineError::Quality { table: attempt.source.table(), source };
-    compiled.map(Arc::new).map_err(failed)
+    rules.compile(attempt.world()).map(Arc::new)
 }
 
 /// The parts whose landed rows are removed, because the parts were replaced.
 pub(super) fn replaced_parts<'a>(attempt: &'a LandingAttempt<'_>) -> impl Iterator<Item = String> + 'a {
     let replaced = attempt.parts.iter().filter(|part| part.change == PartChange::Replaced);
     replaced.map(|part| part.id.clone())
+}
+
+/// When the rows of a batch arrived, where they say it themselves.
+fn arrived(batch: &SourceBatch) -> Option<&TimestampMicrosecondArray> {
+    batch.arrivals.as_ref().map(|arrivals| &arrivals.instants)
 }
 
 /// The rules by which each block of a part is decoded and checked.
@@ -488,7 +501,7 @@ async fn judge(block: Box<dyn Block>, work: Arc<Work>) -> Result<Judged, EngineE
         let rows_read = (batch.rows.num_rows() + batch.malformed.len()) as u64;
         let (batch, removals) = split(batch, key.as_ref(), source, part)?;
         let evaluated = contract
-            .evaluate(&batch.rows)
+            .evaluate_arrived(&batch.rows, arrived(&batch))
             .map_err(|error| EngineError::Quality { table: source.table(), source: error })?;
         Ok(Judged { source: batch, evaluated, removals, bytes, rows_read })
     }));

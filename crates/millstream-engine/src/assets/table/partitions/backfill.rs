@@ -12,7 +12,6 @@ use millstream_types::{AssetId, TableName, TimestampMicros};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    PARTITIONS_MAX,
     chunks::{Fill, Progress},
     grid::Grid,
     survey::Survey,
@@ -22,6 +21,7 @@ use crate::{
     Engine, EngineError, Publisher, RunRequest, StepExecutor, StepOutcome, StepReport,
     assets::{StepRunner, table_of},
     cost::estimate,
+    engine::StepContext,
     event::RunReport,
     reconcile::{Scope, reconcile},
     run::StepResult,
@@ -352,11 +352,12 @@ impl Engine {
         };
         let done = is_done(&meant);
         let wanted = meant.difference(&done);
-        if wanted.len() > PARTITIONS_MAX {
+        let most = world.options.partitions_max;
+        if wanted.len() > most {
             return Err(EngineError::Partitions {
                 table,
                 message: format!(
-                    "would build {} partitions, one backfill builds {PARTITIONS_MAX} at most",
+                    "would build {} partitions, one backfill builds {most} at most",
                     wanted.len()
                 ),
                 hint: "name a shorter range with `--from` and `--to`, or part the table by a longer time"
@@ -504,67 +505,83 @@ impl StepExecutor for Filler {
     async fn attempt(&self, step: &PlannedStep) -> Result<StepResult, EngineError> {
         let context = self.runner.context(step);
         // The step is forced, but that asks for no partition beside those of the backfill.
-        let context = crate::engine::StepContext { forced: false, ..context };
+        let context = StepContext { forced: false, ..context };
         let name = table_of(&step.asset)?;
         let project = context.world.project.clone();
         let spec = project.table(&name).ok_or_else(|| project.unknown_table(&name))?;
         let filled = async {
-            let mut table = PartitionedTable::open(&context, spec, &self.partition).await?;
-            let base = table.snapshot().await?;
-            if base.is_some_and(|base| table.grid.field_of(&base.schema()).is_err()) {
-                return Err(EngineError::Partitions {
-                    table: name.clone(),
-                    message: "was built before it had the column that parts it".to_owned(),
-                    hint: format!("build it once with `millstream run {name}`"),
-                });
-            }
-            table.survey(false, false).await?;
-            table.settle().await?;
-            // Another attempt, or another process, may have come further than the record that this one began with.
-            let record = context.world.state.backfill(&self.record.id).await?;
-            let mut record = record.unwrap_or_else(|| self.record.clone());
-            let open = table.states.open();
-            let found = match &self.meant {
-                Meant::Open if record.wanted.is_empty() => open.last(PARTITIONS_MAX),
-                Meant::OpenAmong(meant) => open.intersection(meant).difference(&record.done),
-                Meant::Open | Meant::Recorded => PartitionSet::new(),
-            };
-            let room = PARTITIONS_MAX.saturating_sub(record.wanted.len());
-            let found = found.difference(&record.wanted).last(room);
-            if !found.is_empty() {
-                record.wanted = record.wanted.union(&found);
-                context.world.state.want_in_backfill(&record.id, &record.wanted).await?;
-            }
-            if let Some(filled) = table.filled.get(&record.id) {
-                record.done = record.done.union(filled);
-                let progress = (record.id.as_str(), &record.done, &record.failed);
-                table.record(None, &PartitionSet::new(), &[], Some(progress)).await?;
-            }
-            let left = record.wanted.difference(&record.done);
-            let chunks = chunks(&table.grid, &name, &left, self.by)?;
-            let progress = Progress {
-                id: record.id,
-                wanted: record.wanted.len(),
-                done: record.done,
-                failed: record.failed,
-            };
-            let parallel = usize::try_from(self.record.parallel).ok().and_then(NonZeroUsize::new);
-            table
-                .fill(Fill {
-                    survey: Survey::Some,
-                    only: Some(left),
-                    chunks: Some(chunks),
-                    parameters: Some(record.parameters),
-                    parallel: parallel.unwrap_or(NonZeroUsize::MIN),
-                    backfill: Some(progress),
-                })
-                .await
+            let (mut table, fill) = context.unless_cancelled(self.begun(&context, spec)).await?;
+            table.fill(fill).await
         };
         filled.await.map_err(|error| project.told_of(&name, error))
     }
 
+    fn ends_itself(&self, _step: &PlannedStep) -> bool {
+        true
+    }
+
+    /// Each partition is whole by itself.
+    fn is_whole_when_cut_short(&self) -> bool {
+        true
+    }
+
     async fn record(&self, report: &mut StepReport) -> Result<(), EngineError> {
         StepExecutor::record(&self.runner, report).await
+    }
+}
+
+impl Filler {
+    /// The table, and what of it is still to be filled, which is on record from then on.
+    async fn begun<'a>(
+        &self,
+        context: &'a StepContext,
+        spec: &'a TableSpec,
+    ) -> Result<(PartitionedTable<'a>, Fill), EngineError> {
+        let mut table = PartitionedTable::open(context, spec, &self.partition).await?;
+        let base = table.snapshot().await?;
+        if base.is_some_and(|base| table.grid.field_of(&base.schema()).is_err()) {
+            return Err(EngineError::Partitions {
+                table: spec.name.clone(),
+                message: "was built before it had the column that parts it".to_owned(),
+                hint: format!("build it once with `millstream run {}`", spec.name),
+            });
+        }
+        table.survey(false, false).await?;
+        table.settle().await?;
+        // Another attempt, or another process, may have come further than the record that this one began with.
+        let record = context.world.state.backfill(&self.record.id).await?;
+        let mut record = record.unwrap_or_else(|| self.record.clone());
+        let (open, most) = (table.states.open(), context.world.options.partitions_max);
+        let found = match &self.meant {
+            Meant::Open if record.wanted.is_empty() => open.last(most),
+            Meant::OpenAmong(meant) => open.intersection(meant).difference(&record.done),
+            Meant::Open | Meant::Recorded => PartitionSet::new(),
+        };
+        let room = most.saturating_sub(record.wanted.len());
+        let found = found.difference(&record.wanted).last(room);
+        if !found.is_empty() {
+            record.wanted = record.wanted.union(&found);
+            context.world.state.want_in_backfill(&record.id, &record.wanted).await?;
+        }
+        if let Some(filled) = table.filled.get(&record.id) {
+            record.done = record.done.union(filled);
+            let progress = (record.id.as_str(), &record.done, &record.failed);
+            table.record(None, &PartitionSet::new(), &[], Some(progress)).await?;
+        }
+        let left = record.wanted.difference(&record.done);
+        let chunks = chunks(&table.grid, &spec.name, &left, self.by)?;
+        let progress =
+            Progress { id: record.id, wanted: record.wanted.len(), done: record.done, failed: record.failed };
+        let parallel = usize::try_from(self.record.parallel).ok().and_then(NonZeroUsize::new);
+        let fill = Fill {
+            survey: Survey::Some,
+            only: Some(left),
+            chunks: Some(chunks),
+            parameters: Some(record.parameters),
+            parallel: parallel.unwrap_or(NonZeroUsize::MIN),
+            backfill: Some(progress),
+        };
+        Ok((table, fill))
     }
 }
 

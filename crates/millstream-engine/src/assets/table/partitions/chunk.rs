@@ -15,10 +15,10 @@ use millstream_sql::{
     conform,
     incremental::{IncrementalError, Inputs, Maintenance, PartitionKey, Spool},
 };
-use millstream_state::BrokenCheck;
+use millstream_state::{BrokenCheck, Receipt};
 use millstream_types::{AssetVersion, Severity};
 
-use super::{PARTITIONS_MAX, grid::Grid, table::PartitionedTable};
+use super::{grid::Grid, table::PartitionedTable};
 use crate::{
     CheckReport, EngineError,
     assets::table::{build::BuildAttempt, delta::staying},
@@ -51,6 +51,8 @@ pub(super) struct ChunkEnd {
     pub rows_written: u64,
     pub rows_deleted: u64,
     pub rows_rejected: u64,
+    /// The receipt under which the chunk was committed; `None` if it was not.
+    pub receipt: Option<Receipt>,
     /// The version of the table that the chunk made; `None` if it made none.
     pub version: Option<AssetVersion>,
 }
@@ -60,6 +62,8 @@ pub(super) struct ChunkEnd {
 pub(super) struct Halted {
     pub partition: i64,
     pub reason: String,
+    /// Whether the query gave no row for it.
+    pub is_empty: bool,
 }
 
 /// What computes the rows of partitions.
@@ -166,7 +170,7 @@ impl PartitionedTable<'_> {
             let is_meant = |number| !left_out.contains(number);
             let staged = self.stage(&attempt, chunk, &rows, &is_meant, &left_out).await?;
             let Some(mut staged) = staged else { return Ok(None) };
-            staged.partitions.extend(self.emptied(chunk, &staged, &left_out));
+            staged.partitions.extend(self.emptied(chunk, &staged, &left_out, backfill.is_some()));
             let found: PartitionSet = staged.partitions.iter().map(|one| one.number).collect();
             let wanted = chunk.partitions.clone().unwrap_or_else(|| found.union(&known));
             let (mut checks, mut stopped) = (BTreeMap::new(), Vec::new());
@@ -175,7 +179,8 @@ impl PartitionedTable<'_> {
                 end.broken.retain(|broken| broken.partition != one.number);
                 end.broken.extend(broken(one.number, &judged.checks));
                 if let Some(reason) = judged.stop {
-                    stopped.push(Halted { partition: one.number, reason });
+                    let is_empty = one.tally.rows == 0;
+                    stopped.push(Halted { partition: one.number, reason, is_empty });
                 }
                 checks.insert(one.number, judged.checks);
             }
@@ -195,7 +200,8 @@ impl PartitionedTable<'_> {
                 // The stored rows do not say which partitions they lie in, so that none can stay alone.
                 let stays: PartitionSet = stopped.iter().map(|halted| halted.partition).collect();
                 let others = found.difference(&stays);
-                stopped.extend(others.iter().map(|partition| Halted { partition, reason: first.clone() }));
+                let halted = |partition| Halted { partition, reason: first.clone(), is_empty: false };
+                stopped.extend(others.iter().map(halted));
             }
             for one in staged.partitions {
                 world.lake.discard(one.files).await;
@@ -244,7 +250,7 @@ impl PartitionedTable<'_> {
         let (world, table) = (&self.context.world, &self.spec.name);
         let stored = self.other_keys(attempt, chunk, left_out)?;
         // Where nothing can be replaced by partitions, all of them are built in one go.
-        let most = if self.is_parted(attempt.base) { PARTITIONS_MAX } else { u64::MAX };
+        let most = if self.is_parted(attempt.base) { self.partitions_max() } else { u64::MAX };
         let mut judge = Judge::new(self.context, table, &attempt.contract, stored, attempt.build, self.now);
         let mut partitions: Vec<StagedPartition> = Vec::new();
         let mut open: Option<(i64, Writers)> = None;
@@ -318,8 +324,15 @@ impl PartitionedTable<'_> {
         }
     }
 
-    /// The partitions of a chunk that have lost all of their rows, which are judged too where a check counts rows.
-    fn emptied(&self, chunk: &Chunk, staged: &Staged, left_out: &PartitionSet) -> Vec<StagedPartition> {
+    /// The partitions of a chunk without rows that are judged too where a check counts rows: those that have lost all of their rows,
+    /// and those that a backfill asks for.
+    fn emptied(
+        &self,
+        chunk: &Chunk,
+        staged: &Staged,
+        left_out: &PartitionSet,
+        is_backfill: bool,
+    ) -> Vec<StagedPartition> {
         let counts_rows = |check: &CheckSpec| {
             !check.kind.is_row_check() && !matches!(check.kind, CheckKind::Freshness { .. })
         };
@@ -327,9 +340,13 @@ impl PartitionedTable<'_> {
         else {
             return Vec::new();
         };
-        let had_rows = self.states.which(|standing| standing.status != PartitionStatus::Missing);
+        let judged = match is_backfill {
+            true => partitions.clone(),
+            false => partitions
+                .intersection(&self.states.which(|standing| standing.status != PartitionStatus::Missing)),
+        };
         let found: PartitionSet = staged.partitions.iter().map(|one| one.number).collect();
-        let emptied = partitions.intersection(&had_rows).difference(&found).difference(left_out);
+        let emptied = judged.difference(&found).difference(left_out);
         let empty = |number| StagedPartition { number, files: Vec::new(), tally: Tally::default() };
         emptied.iter().map(empty).collect()
     }

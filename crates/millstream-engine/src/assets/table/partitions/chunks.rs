@@ -10,12 +10,11 @@ use millstream_plan::{
 use millstream_project::{CheckKind, CheckSpec};
 use millstream_quality::VersionBefore;
 use millstream_sql::incremental::{Limits, Spool};
-use millstream_state::BackfillStatus;
+use millstream_state::{BackfillStatus, BrokenCheck, Receipt};
 use millstream_types::Severity;
 use tokio::task::JoinSet;
 
 use super::{
-    PARTITIONS_MAX,
     chunk::{Chunk, ChunkEnd, ChunkRows, Halted},
     survey::Survey,
     table::PartitionedTable,
@@ -82,7 +81,11 @@ struct Sum {
     rows_written: u64,
     rows_deleted: u64,
     rows_rejected: u64,
+    /// The receipts of all chunks as one.
+    receipt: Option<Receipt>,
     checks: Vec<CheckReport>,
+    /// Whether the work was told to end before all of it was done.
+    is_cut_short: bool,
 }
 
 impl PartitionedTable<'_> {
@@ -95,11 +98,14 @@ impl PartitionedTable<'_> {
             loop {
                 if !self.fill_groups(&mut fill, &mut sum).await? {
                     if fill.survey == Survey::Some {
-                        return Err(self.too_many(PARTITIONS_MAX));
+                        return Err(self.too_many(self.partitions_max()));
                     }
                     self.survey(true, false).await?;
                     fill = Fill::of_run(Survey::Some);
                     continue;
+                }
+                if sum.is_cut_short {
+                    break;
                 }
                 let halted = sum.halted.iter().map(|halted| halted.partition).collect();
                 let left = self.states.open().difference(&halted);
@@ -113,7 +119,12 @@ impl PartitionedTable<'_> {
                     self.settled().await?;
                     break;
                 }
-                let opened = self.settle().await?;
+                let context = self.context;
+                let opened = match context.unless_cancelled(self.settle()).await {
+                    // What is not settled yet is by the next run.
+                    Err(EngineError::Cancelled) => break,
+                    opened => opened?,
+                };
                 if opened.is_empty() || !is_of_run {
                     break;
                 }
@@ -137,6 +148,9 @@ impl PartitionedTable<'_> {
             if !self.through(&attempt, chunks, fill, sum).await? {
                 return Ok(false);
             }
+            if sum.is_cut_short {
+                break;
+            }
         }
         Ok(true)
     }
@@ -147,7 +161,7 @@ impl PartitionedTable<'_> {
             return vec![(String::new(), vec![Chunk { partitions: None, parameters: String::new() }])];
         }
         let open = fill.only.clone().unwrap_or_else(|| self.states.open());
-        let open = open.last(PARTITIONS_MAX);
+        let open = open.last(self.partitions_max());
         let mut groups: Vec<(String, PartitionSet)> = Vec::new();
         match &fill.parameters {
             Some(parameters) => groups.push((parameters.clone(), open)),
@@ -182,16 +196,15 @@ impl PartitionedTable<'_> {
         groups.into_iter().map(chunked).collect()
     }
 
-    /// Ends the work of a backfill that somebody has cancelled.
-    async fn refuse_cancelled(&self, backfill: &str) -> Result<(), EngineError> {
-        let record = self.context.world.state.backfill(backfill).await?;
-        match record.is_some_and(|record| record.status == BackfillStatus::Cancelled) {
-            true => Err(EngineError::Cancelled),
-            false => Ok(()),
-        }
+    /// Whether somebody has cancelled the backfill that asks for the work.
+    async fn is_called_off(&self, fill: &Fill) -> Result<bool, EngineError> {
+        let Some(progress) = &fill.backfill else { return Ok(false) };
+        let record = self.context.world.state.backfill(&progress.id).await?;
+        Ok(record.is_some_and(|record| record.status == BackfillStatus::Cancelled))
     }
 
-    /// Goes through chunks: the rows of some are computed while others are committed.
+    /// Goes through chunks: the rows of some are computed while others are committed. Work that is told to end does so between two
+    /// chunks, or before the rows of one are committed: each commit is recorded.
     async fn through(
         &mut self,
         attempt: &BuildAttempt<'_>,
@@ -205,14 +218,22 @@ impl PartitionedTable<'_> {
         let mut since = clock.now();
         let computing = chunks.into_iter().map(|chunk| computed(attempt, grid.clone(), chunk, fill.parallel));
         let mut computed = stream::iter(computing.collect::<Vec<_>>()).buffered(fill.parallel.get());
-        while let Some(ready) = computed.next().await {
-            context.check_cancelled()?;
-            let (chunk, rows) = ready?;
-            if let Some(progress) = &fill.backfill {
-                self.refuse_cancelled(&progress.id).await?;
+        let mut left = count;
+        while left > 0 {
+            let ready = tokio::select! {
+                biased;
+                () = context.cancel.cancelled() => None,
+                ready = computed.next() => ready,
+            };
+            let Some((chunk, rows)) = ready.transpose()? else { break };
+            if self.is_called_off(fill).await? {
+                break;
             }
             let backfill = fill.backfill.as_ref().map(|progress| progress.id.clone());
-            let end = self.publish_chunk(attempt, &chunk, rows, backfill).await?;
+            let end = match self.publish_chunk(attempt, &chunk, rows, backfill).await {
+                Err(EngineError::Cancelled) => break,
+                end => end?,
+            };
             let Some(end) = end else { return Ok(false) };
             // Each chunk has the time since the one before was done, as often as chunks were computed side by side.
             let now = clock.now();
@@ -226,7 +247,9 @@ impl PartitionedTable<'_> {
                 self.tell(&end, fill, sum);
             }
             sum.add(end);
+            left -= 1;
         }
+        sum.is_cut_short |= left > 0;
         Ok(true)
     }
 
@@ -246,7 +269,12 @@ impl PartitionedTable<'_> {
         let parameters = chunk.parameters.clone();
         let built = PartitionStanding { status: PartitionStatus::Built, parameters: parameters.clone() };
         self.states.set(&end.built, &built);
-        for halted in &end.halted {
+        // A partition without rows that nobody knew of is none because somebody asked for it in vain.
+        let known = self.states.known();
+        let is_kept = |halted: &&Halted| !halted.is_empty || known.contains(halted.partition);
+        let refused: PartitionSet =
+            end.halted.iter().filter(|one| !is_kept(one)).map(|one| one.partition).collect();
+        for halted in end.halted.iter().filter(is_kept) {
             let one = PartitionSet::range(halted.partition, halted.partition);
             let status = PartitionStatus::Failed { error: halted.reason.clone() };
             self.states.set(&one, &PartitionStanding { status, parameters: parameters.clone() });
@@ -272,7 +300,9 @@ impl PartitionedTable<'_> {
             None => PartitionSet::range(i64::MIN, i64::MAX),
         };
         let touched = chunk.partitions.as_ref().and_then(PartitionSet::bounds);
-        self.record(touched, &judged, &end.broken, backfill).await
+        let broken: Vec<BrokenCheck> =
+            end.broken.iter().filter(|broken| !refused.contains(broken.partition)).cloned().collect();
+        self.record(touched, &judged, &broken, backfill).await
     }
 
     fn tell(&self, end: &ChunkEnd, fill: &Fill, sum: &Sum) {
@@ -281,22 +311,30 @@ impl PartitionedTable<'_> {
         let named = if first == last { first } else { format!("{first} to {last}") };
         let done = sum.built.len() + end.built.len();
         let far = match &fill.backfill {
+            Some(progress) if progress.wanted == 1 => "the only partition is done".to_owned(),
             Some(progress) => format!("{} of {} partitions are done", progress.done.len(), progress.wanted),
             None => format!("{done} partitions are built"),
         };
-        self.context.note(format!("{named}: {} rows; {far}", end.rows_written));
+        let rejected = match end.rows_rejected {
+            0 => String::new(),
+            rows => format!(" and {rows} rejected"),
+        };
+        let rows = if end.rows_written == 1 { "row" } else { "rows" };
+        self.context.note(format!("{named}: {} {rows}{rejected}; {far}", end.rows_written));
     }
 
     /// Ends the step: with what was built, with what the checks of the whole table say, and with what is on record from now on.
     async fn end(&mut self, sum: Sum) -> Result<StepResult, EngineError> {
         let (context, world) = (self.context, &self.context.world);
+        let nothing = if sum.is_cut_short { StepOutcome::Cancelled } else { StepOutcome::Unchanged };
         let Some(snapshot) = world.lake.snapshot(&self.spec.name, At::Latest).await? else {
-            let outcome = halted(&self.grid, &sum).unwrap_or(StepOutcome::Unchanged);
+            let outcome = halted(&self.grid, &sum).unwrap_or(nothing);
             return Ok(StepResult { checks: sum.checks, ..StepResult::without_rows(outcome, None) });
         };
         let (version, rows) = (version_of(&snapshot), snapshot.rows());
         let is_clocked = |check: &&CheckSpec| matches!(check.kind, CheckKind::Freshness { .. });
-        let clocked: Vec<CheckSpec> = self.spec.checks.iter().filter(is_clocked).cloned().collect();
+        let clocked = self.spec.checks.iter().filter(|check| !sum.is_cut_short && is_clocked(check));
+        let clocked: Vec<CheckSpec> = clocked.cloned().collect();
         let of_table = provider(&world.lake, &snapshot)?;
         let before = VersionBefore::default();
         let outcomes =
@@ -309,10 +347,14 @@ impl PartitionedTable<'_> {
         });
         checks.extend(outcomes.into_iter().map(audit::report));
         let left = self.states.open().len();
-        if left > sum.halted.len() as u64 {
+        if left > sum.halted.len() as u64 && !sum.is_cut_short {
             context.note(format!("{left} partitions are still to be built: the next run goes on"));
         }
-        let done = if sum.built.is_empty() { StepOutcome::Unchanged } else { StepOutcome::Built };
+        let done = match (sum.is_cut_short, sum.built.is_empty()) {
+            (true, _) => StepOutcome::Cancelled,
+            (false, true) => StepOutcome::Unchanged,
+            (false, false) => StepOutcome::Built,
+        };
         let outcome = halted(&self.grid, &sum).or(late).unwrap_or(done);
         let known = world.state.recorded_of(&context.asset).await?;
         let known = known.filter(|known| known.version == Some(version) && known.was_built());
@@ -324,14 +366,18 @@ impl PartitionedTable<'_> {
             built_at: known.map_or(self.now, |known| known.built_at),
             status: AssetStatus::Built,
         };
-        let is_recorded = matches!(outcome, StepOutcome::Built | StepOutcome::Unchanged);
+        // What was cut short before it had built anything has nothing to record.
+        let is_recorded = match outcome {
+            StepOutcome::Built | StepOutcome::Unchanged => true,
+            StepOutcome::Cancelled => !sum.built.is_empty(),
+            _ => false,
+        };
         Ok(StepResult {
             outcome,
             rows_written: sum.rows_written,
             rows_deleted: sum.rows_deleted,
             rows_rejected: sum.rows_rejected,
-            // Each chunk's commit had a receipt of its own.
-            receipt: None,
+            receipt: sum.receipt,
             version: Some(version),
             checks,
             recorded: is_recorded.then_some(recorded),
@@ -393,6 +439,10 @@ impl Sum {
         self.rows_written += end.rows_written;
         self.rows_deleted += end.rows_deleted;
         self.rows_rejected += end.rows_rejected;
+        self.receipt = match (self.receipt, end.receipt) {
+            (Some(sum), Some(next)) => Some(sum.joined(next)),
+            (sum, next) => sum.or(next),
+        };
         self.halted.extend(end.halted);
         for report in end.checks {
             match self.checks.iter_mut().find(|known| known.check == report.check) {

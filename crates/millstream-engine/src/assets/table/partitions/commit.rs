@@ -62,7 +62,7 @@ impl PartitionedTable<'_> {
         let replaced = self.replaced(attempt, chunk, &left_out).await?;
         let candidate = self.candidate(attempt, chunk, staged, fit, replaced)?;
         let (rows_written, rows_deleted) = (candidate.rows_written, candidate.rows_deleted);
-        let rows_rejected = candidate.rejected.rows;
+        let (rows_rejected, receipt) = (candidate.rejected.rows, candidate.receipt);
         // Parameters are kept in commits too, so that they outlive the state store.
         let is_empty = candidate.add.is_empty()
             && candidate.remove.is_empty()
@@ -80,11 +80,11 @@ impl PartitionedTable<'_> {
                 end.version = published.version;
                 self.told_open = true;
                 (end.rows_written, end.rows_deleted) = (rows_written, rows_deleted);
-                end.rows_rejected = rows_rejected;
+                (end.rows_rejected, end.receipt) = (rows_rejected, Some(receipt));
             }
             StepOutcome::Halted { reason, .. } => {
-                let halted = built.iter().map(|partition| Halted { partition, reason: reason.clone() });
-                end.halted.extend(halted);
+                let halted = |partition| Halted { partition, reason: reason.clone(), is_empty: false };
+                end.halted.extend(built.iter().map(halted));
             }
             _ => {}
         }

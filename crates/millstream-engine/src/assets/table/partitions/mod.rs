@@ -32,8 +32,8 @@ pub use overview::{BrokenPartition, PartitionOverview, PartitionRange};
 use chunks::Fill;
 use table::PartitionedTable;
 
-/// The most partitions that are built in one go, and that one backfill builds.
-pub(crate) const PARTITIONS_MAX: u64 = 20_000;
+/// The usual value of [`EngineOptions::partitions_max`](crate::EngineOptions::partitions_max).
+pub const PARTITIONS_MAX: u64 = 20_000;
 
 /// Brings a table with partitions up to date.
 pub(crate) fn build<'a>(
@@ -42,8 +42,12 @@ pub(crate) fn build<'a>(
     partition: &'a PartitionSpec,
 ) -> BoxFuture<'a, Result<StepResult, EngineError>> {
     Box::pin(async move {
-        let mut table = PartitionedTable::open(context, spec, partition).await?;
-        let found = table.survey(context.forced || context.full_refresh, true).await?;
+        let surveyed = async {
+            let mut table = PartitionedTable::open(context, spec, partition).await?;
+            let found = table.survey(context.forced || context.full_refresh, true).await?;
+            Ok((table, found))
+        };
+        let (mut table, found) = context.unless_cancelled(surveyed).await?;
         table.fill(Fill::of_run(found)).await
     })
 }

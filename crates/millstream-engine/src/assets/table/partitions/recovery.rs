@@ -77,7 +77,7 @@ pub(super) async fn caught_up(
             }
             // What was built before the table had partitions says nothing of them.
             Committed::Build { partitions: None, .. } => states = None,
-            Committed::Landing { .. } | Committed::Reprocess { .. } => {}
+            Committed::Landing { .. } | Committed::Reprocess { .. } | Committed::Pipeline { .. } => {}
         }
     }
     // The newest build has left rejected rows behind, which building its partitions once more takes away.

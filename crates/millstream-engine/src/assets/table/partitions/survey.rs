@@ -199,6 +199,11 @@ impl PartitionedTable<'_> {
         Ok(found.union(&self.states.which(|standing| is_built(&standing.status))))
     }
 
+    /// The most partitions that are built in one go.
+    pub(super) fn partitions_max(&self) -> u64 {
+        self.context.world.options.partitions_max
+    }
+
     pub(super) fn too_many(&self, most: u64) -> EngineError {
         EngineError::Partitions {
             table: self.spec.name.clone(),
